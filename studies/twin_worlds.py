@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from bids_dtg.array_types import Float64
 from bids_dtg.inputs.events import find_events, read_events
 from bids_dtg.stats.paired import t_interval
 from bids_dtg.stats.splits import fold_people
-from bids_dtg.twin.array_types import Array
 from bids_dtg.twin.bold import fit_bold, responses
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, fit
@@ -82,13 +82,13 @@ EPOCHS = 40  # of the group's network at most; the default recipe has 100
 NAMES = ("faces_rt", "faces_effect", "stroop_rt", "stroop_effect")
 
 
-def true_functions(people: TwinPeople) -> Array:
+def true_functions(people: TwinPeople) -> Float64:
     """Return true mean response times and true effects, in the order of `NAMES`."""
     functions = people.functions(RUNS)
     return np.stack([functions[name] for name in NAMES], axis=1)
 
 
-def r_of(predicted: Array, observed: Array) -> float:
+def r_of(predicted: Float64, observed: Float64) -> float:
     """Return r of two columns; 0 if either does not vary."""
     complete = np.isfinite(predicted) & np.isfinite(observed)
     predicted, observed = predicted[complete], observed[complete]
@@ -153,7 +153,7 @@ def shuffled_gates(training: Cohort, bold: Any, shuffles: int) -> Row:
 
 
 def behaviour_figures(
-    fitted: Fitted, training: Cohort, unseen: Cohort, true: Array
+    fitted: Fitted, training: Cohort, unseen: Cohort, true: Float64
 ) -> Row:
     """Return metrics of unseen people's behaviour, predicted by twins and by the ridge."""
     judged = predict_people(fitted, unseen, training)
@@ -209,7 +209,12 @@ def measure_figures(fitted: Fitted, training: Cohort, unseen: Cohort) -> Row:
 
 
 def bold_figures(
-    fitted: Fitted, training: Cohort, unseen: Cohort, bold: Any, true: Array, kind: str
+    fitted: Fitted,
+    training: Cohort,
+    unseen: Cohort,
+    bold: Any,
+    true: Float64,
+    kind: str,
 ) -> Row:
     """Return metrics of unseen people's BOLD, predicted by twins, training mean and ridge."""
     measured, edges = bold[:FITTED], training.connectomes
@@ -247,7 +252,7 @@ def bold_figures(
     return figures
 
 
-def task_means(values: Array) -> Array:
+def task_means(values: Float64) -> Float64:
     """Return means over the two conditions of each task, (people, regions * tasks)."""
     means = values.reshape(*values.shape[:2], 2, 2).mean(axis=-1)
     return np.asarray(means.reshape(len(values), -1))
@@ -271,7 +276,7 @@ def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
     true_before = true_functions(moved_people)
     figures: Row = {}
 
-    def changes(delta: Array) -> tuple[Array, Array]:
+    def changes(delta: Float64) -> tuple[Float64, Float64]:
         after = predicted_functions(fitted, edges[moved] + delta, moved_segments)
         true_after = true_functions(moved_people.after(delta))
         return (after - before[moved])[:, rows], true_after - true_before

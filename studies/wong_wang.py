@@ -15,7 +15,8 @@ from itertools import islice
 import numpy as np
 from scipy.special import exprel
 
-from bids_dtg.dynamics.simulators import Array, SimulatedTime
+from bids_dtg.array_types import Float64
+from bids_dtg.dynamics.simulators import SimulatedTime
 
 STEP_SECONDS = 0.01  # as published
 INITIAL_GATING = (0.2, 0.8)  # range of S at the start
@@ -56,12 +57,14 @@ class WongWang:
     in the published text.
     """
 
-    weights: Array  # (people, regions, regions), W_ij from region j to i
-    coupling: Array  # G, (people, runs) or (people, 1)
-    sigma: Array  # (people, regions), sd of the noise in a step of the published length
+    weights: Float64  # (people, regions, regions), W_ij from region j to i
+    coupling: Float64  # G, (people, runs) or (people, 1)
+    sigma: (
+        Float64  # (people, regions), sd of the noise in a step of the published length
+    )
     time: WongWangTime = WongWangTime()
 
-    def states(self, initial: Array, noise: Iterable[Array]) -> Iterator[Array]:
+    def states(self, initial: Float64, noise: Iterable[Float64]) -> Iterator[Float64]:
         """Yield the state at the start and after each step, as long as there is noise.
 
         Parameters
@@ -81,7 +84,7 @@ class WongWang:
             state = state + step_seconds * self.velocity(state) + scale * unit
             yield state
 
-    def velocity(self, state: Array) -> Array:
+    def velocity(self, state: Float64) -> Float64:
         """Return S' per second, without noise, at a state (people, runs, regions)."""
         arriving = self.coupling[:, :, None] * (state @ self.weights.transpose(0, 2, 1))
         arriving = _SYNAPTIC_COUPLING * arriving
@@ -89,13 +92,13 @@ class WongWang:
         excess = _GAIN * current - _THRESHOLD
         # Hz; H, also where ax = b.
         rate = 1.0 / (_CURVATURE * exprel(-_CURVATURE * excess))
-        velocity: Array = -state / _DECAY_SECONDS + _KINETICS * (1.0 - state) * rate
+        velocity: Float64 = -state / _DECAY_SECONDS + _KINETICS * (1.0 - state) * rate
         return velocity
 
 
 def simulate_wong_wang(
-    network: WongWang, initial: Array, noise: Iterable[Array]
-) -> Array:
+    network: WongWang, initial: Float64, noise: Iterable[Float64]
+) -> Float64:
     """Simulate mean-field models and return S in the kept frames, (people, runs, regions, frames).
 
     `initial` and `noise` are those of `WongWang.states`.

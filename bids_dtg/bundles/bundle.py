@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from bids_dtg.array_types import Values
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard, Part
 from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.store import (
@@ -214,7 +215,7 @@ def read_tensors(
     path: Path,
     expected: Mapping[str, tuple[str, tuple[int, ...]]],
     mapped: Sequence[str] = (),
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Values]:
     """Read a file of tensors, which must have exactly the expected names, types and shapes.
 
     Those in `mapped` are mapped from the file.

@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Values
 from bids_dtg.bundles.bundle import (
     Bundle,
     read_tensors,
@@ -48,7 +48,7 @@ REGIONS = "regions"  # its tensor of the regions' names
 Shapes = Mapping[str, tuple[int, ...]]
 Sketches = Mapping[str, Collection[str]]  # of people's data, by label
 NO_SKETCHES: Sketches = MappingProxyType({})
-NO_ARRAYS: Mapping[str, NDArray[Any]] = MappingProxyType({})
+NO_ARRAYS: Mapping[str, Values] = MappingProxyType({})
 
 _PEOPLE = "people"  # its tensor of hashes
 _HASH_BYTES = 16
@@ -111,7 +111,7 @@ class FittedBundle(Bundle[FittedTo]):
     def of_fitted(
         cls,
         names: Mapping[str, tuple[str, ...]],
-        arrays: Mapping[str, NDArray[Any]],
+        arrays: Mapping[str, Values],
         part: FittedTo,
     ) -> dict[str, Any]:
         """Return the kind's further fields, from what `encode_fitted` was given."""
@@ -267,7 +267,7 @@ class FittedBundle(Bundle[FittedTo]):
         """Read all weights, as for any bundle; names, types and shapes must be the card's."""
         self.tensors()
 
-    def tensors(self) -> dict[str, NDArray[np.float32]]:
+    def tensors(self) -> dict[str, Float32]:
         """Read the weights; names, types and shapes must be those of the card.
 
         Raises
@@ -340,7 +340,7 @@ def fitted_card(
 def encode_fitted(
     people: Sequence[str],
     names: Mapping[str, Sequence[str]],
-    arrays: Mapping[str, NDArray[Any]] = NO_ARRAYS,
+    arrays: Mapping[str, Values] = NO_ARRAYS,
 ) -> dict[str, bytes]:
     """Return `FITTED_FILE` and its content; equal content gives equal bytes.
 
@@ -362,6 +362,6 @@ def encode_fitted(
     return {FITTED_FILE: encode_arrays({_PEOPLE: hashes, **letters, **arrays})}
 
 
-def state_arrays(model: Module) -> dict[str, NDArray[Any]]:
+def state_arrays(model: Module) -> dict[str, Values]:
     """Return the tensors of a PyTorch model, as arrays."""
     return {name: tensor.numpy() for name, tensor in model.cpu().state_dict().items()}

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Mask
 from bids_dtg.cleaning.noise_components import find_component_files, read_components
 from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, Strategy, find_strategy
 from bids_dtg.cleaning.table import (
@@ -26,7 +26,6 @@ from bids_dtg.cleaning.table import (
     STD_DVARS,
     TISSUE,
     Cells,
-    Column,
     compcor_columns,
     displacements,
     flagged_frames,
@@ -75,11 +74,11 @@ class Confounds:
     """What cleaning needs from the confounds table and the files next to it."""
 
     # (frames, columns), all frames, as in the table; may hold NaN
-    values: NDArray[np.float64]
+    values: Float64
     names: tuple[str, ...]  # of the columns
-    keep: NDArray[np.bool_]  # (frames,), False for frames to drop
-    fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None if it is unknown
-    std_dvars: NDArray[np.float64] | None  # (frames,), likewise
+    keep: Mask  # (frames,), False for frames to drop
+    fd_mm: Float64 | None  # (frames,), NaN where n/a; None if it is unknown
+    std_dvars: Float64 | None  # (frames,), likewise
     # Number of dropped frames by reason; a frame may count for several. non_steady: flagged by
     # fMRIPrep at the start; dummy: by --dummy-scans; fd, dvars: above a threshold; interpolated:
     # filled by XCP-D; isolated: in a short stretch between high-motion frames.
@@ -88,10 +87,10 @@ class Confounds:
     notes: tuple[str, ...] = ()  # sentences on anything unusual
     # Time courses (frames, components) of an ICA, and which components (components,) are noise;
     # these are removed first, non-aggressively.
-    mixing: NDArray[np.float64] | None = None
-    noise: NDArray[np.bool_] | None = None
+    mixing: Float64 | None = None
+    noise: Mask | None = None
     # Framewise displacement of all frames, with those that XCP-D removed; None: as `fd_mm`.
-    measured_fd_mm: NDArray[np.float64] | None = None
+    measured_fd_mm: Float64 | None = None
 
     @property
     def mean_fd_mm(self) -> float | None:
@@ -198,7 +197,7 @@ def load_confounds(
 
 def _initial_frames(
     cells: Cells, options: CleaningOptions, n_frames: int, where: str
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[Mask, Mask]:
     """Return the frames (frames,) dropped by --dummy-scans, and those flagged by fMRIPrep."""
     if options.dummy_scans == "auto":
         return np.zeros(n_frames, bool), flagged_frames(cells, n_frames, where)
@@ -294,7 +293,7 @@ def _require_columns(
 
 
 def _require_values(
-    columns: Mapping[str, Column | None], keep: NDArray[np.bool_], where: str
+    columns: Mapping[str, Float64 | None], keep: Mask, where: str
 ) -> None:
     """Refuse columns that lack values in frames that are kept, except the first of these."""
     needed = keep & (np.cumsum(keep) > _WITHOUT_VALUES)
@@ -318,15 +317,13 @@ def _require_values(
         )
 
 
-def _above(
-    values: NDArray[np.float64] | None, threshold: float | None, n_frames: int
-) -> NDArray[np.bool_]:
+def _above(values: Float64 | None, threshold: float | None, n_frames: int) -> Mask:
     if values is None or threshold is None:
         return np.zeros(n_frames, bool)
     return values > threshold  # False for n/a
 
 
-def censored(over: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
+def censored(over: Mask, shortest: int) -> Mask:
     """Return the frames to drop: those over a threshold, and short stretches between them.
 
     This follows nilearn's `load_confounds`, after Power et al. (2014, *NeuroImage* 84, 320-341).
@@ -406,7 +403,7 @@ def find_custom_table(folder: Path, run: RestRun) -> Path:
 
 def read_custom_table(
     path: Path, run: RestRun, n_frames: int
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+) -> tuple[Float64, tuple[str, ...]]:
     """Read all columns of a table: values (frames, columns), n/a as NaN, and names.
 
     Raises

@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import RunError
@@ -28,7 +28,7 @@ def stop_band(
     *,
     high_pass_hz: float | None = None,
     low_pass_hz: float | None = None,
-) -> NDArray[np.float64]:
+) -> Float64:
     """Return the discrete cosines of the frequencies that are removed from a run.
 
     A run of N frames is a sum of N cosines (DCT-II), of which the k-th has frequency k / (2 N TR).
@@ -61,7 +61,7 @@ def stop_band(
     removed = orders[(orders <= slow) | (frequencies_hz > fastest_hz)]
     middles = (np.arange(frames) + 0.5) * np.pi / frames
     cosines = np.cos(middles[:, None] * removed)
-    columns: NDArray[np.float64] = np.sqrt(2 / frames) * cosines
+    columns: Float64 = np.sqrt(2 / frames) * cosines
     return columns
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Mask
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import parse_table, read_text, reading, require_contents
 from bids_dtg.inputs.run import RestRun, require_one
@@ -132,7 +132,7 @@ def _pair(program: _Program, folder: Path, title: str) -> tuple[Path, Path] | No
 
 def read_components(
     strategy: str, run: RestRun, n_frames: int, dropped: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+) -> tuple[Float64, Mask]:
     """Read the components of a run; the ICA may lack the frames that are dropped at its start.
 
     Returns
@@ -174,7 +174,7 @@ def read_components(
     return courses_of_run, np.array(noise)
 
 
-def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
+def _parse_mixing(path: Path, text: str) -> Float64:
     """Read time courses (frames, components), with or without a header; else ValueError."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
     first_cell = rows[0][0] if rows else ""
@@ -187,8 +187,8 @@ def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
 
 
 def _over_all_frames(
-    mixing: NDArray[np.float64], path: Path, run: RestRun, n_frames: int, dropped: int
-) -> NDArray[np.float64]:
+    mixing: Float64, path: Path, run: RestRun, n_frames: int, dropped: int
+) -> Float64:
     """Return time courses over all frames of a run, with 0 in initial frames that the ICA lacks.
 
     fMRIPrep writes such rows of 0 itself. Only dropped frames may lack time courses, as a kept

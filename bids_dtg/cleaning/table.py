@@ -10,8 +10,8 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Mask
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import (
     Table,
@@ -27,7 +27,7 @@ from bids_dtg.notices import counted
 
 # Text of the cells (frames,) of a table, by column.
 Cells = Mapping[str, tuple[str, ...]]
-Column = NDArray[np.float64]  # (frames,), NaN where n/a
+
 
 # Hundreds of columns that most strategies do not use; skipping them saves half a second.
 _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
@@ -178,7 +178,7 @@ def read_confounds(
     )
 
 
-def read_column(cells: Cells, name: str, where: str) -> Column | None:
+def read_column(cells: Cells, name: str, where: str) -> Float64 | None:
     """Return the numbers of a column, NaN for n/a; None if the table lacks it.
 
     Parameters
@@ -219,7 +219,7 @@ def read_column(cells: Cells, name: str, where: str) -> Column | None:
     return values
 
 
-def _plain_column(texts: tuple[str, ...]) -> Column | None:
+def _plain_column(texts: tuple[str, ...]) -> Float64 | None:
     """Return the numbers of a column as fMRIPrep writes it; None: each cell must be looked at."""
     joined = "".join(texts)
     # Python would read 1_0 and digits of other scripts as numbers.
@@ -235,7 +235,7 @@ def _plain_column(texts: tuple[str, ...]) -> Column | None:
     return values if usable.all() else None
 
 
-def flagged_frames(cells: Cells, n_frames: int, where: str) -> NDArray[np.bool_]:
+def flagged_frames(cells: Cells, n_frames: int, where: str) -> Mask:
     """Return which frames (frames,) fMRIPrep flagged as not yet in steady state.
 
     As in nilearn, any value except 0 and n/a is a flag.
@@ -248,7 +248,7 @@ def flagged_frames(cells: Cells, n_frames: int, where: str) -> NDArray[np.bool_]
     return flagged
 
 
-def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
+def interpolated_frames(run: RestRun, n_frames: int) -> Mask:
     """Return which frames (frames,) of a run XCP-D flagged for motion and filled by interpolation.
 
     XCP-D's modes abcd and hbcd keep such frames in the series. Its mode linc removes them, so that
@@ -271,7 +271,7 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
     return flags if len(flags) == n_frames else np.zeros(n_frames, bool)
 
 
-def _outliers(run: RestRun) -> NDArray[np.bool_]:
+def _outliers(run: RestRun) -> Mask:
     """Return XCP-D's flags for motion, (rows,); empty if the run has no such table."""
     if run.outliers is None:
         return np.zeros(0, bool)
@@ -288,7 +288,7 @@ def _outliers(run: RestRun) -> NDArray[np.bool_]:
     return np.asarray(column != 0)
 
 
-def displacements(run: RestRun, n_frames: int) -> tuple[Column, Column] | None:
+def displacements(run: RestRun, n_frames: int) -> tuple[Float64, Float64] | None:
     """Return framewise displacement by XCP-D: of a run's frames, and of all that were measured.
 
     The latter include the frames that XCP-D's mode linc removed from the series. Where XCP-D

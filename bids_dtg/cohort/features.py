@@ -18,8 +18,8 @@ from statistics import mode
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats, Indices
 from bids_dtg.cohort.group_participants import GroupParticipants, read_edges
 from bids_dtg.cohort.maps import (
     choose_measured,
@@ -56,10 +56,9 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.stats.map_checks import LEAST_PEOPLE, SCALE_FACTOR, map_figures
 from bids_dtg.workflows import FeatureKind, find_workflow
 
-Row = NDArray[np.float32]
-NamedRow = tuple[tuple[str, ...], Row]  # names of the numbers, and the numbers
+NamedRow = tuple[tuple[str, ...], Float32]  # names of the numbers, and the numbers
 Files = Callable[[str, str], Sequence[Path]]  # of a person and contrast
-ReadRow = Callable[[str, str], Row]  # reads the row of a person and contrast
+ReadRow = Callable[[str, str], Float32]  # reads the row of a person and contrast
 
 ALL_CONTRASTS = "all"  # all contrasts together, in tables
 _DECIDE = 9  # number of first people, whose most common names are expected of everybody
@@ -73,9 +72,9 @@ class FeatureTable:
     source: FeatureSource
     contrast: str  # label; empty: none
     labels: tuple[str, ...]  # of the people whose files could be read, in order
-    values: NDArray[np.float32]  # (people, columns), finite; memory-mapped
+    values: Float32  # (people, columns), finite; memory-mapped
     # (columns,), indices of the source's columns that all people have.
-    source_columns: NDArray[np.intp]
+    source_columns: Indices
 
     @property
     def title(self) -> str:
@@ -98,7 +97,7 @@ class FeatureTable:
             return []
         return [self.source.names[column] for column in self.source_columns]
 
-    def volume(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float64] | None:
+    def volume(self, values: Floats) -> Float64 | None:
         """Return the columns' values at the voxels of the source; None without voxels."""
         if self.source.places is None:
             return None
@@ -316,7 +315,9 @@ def find_maps(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
             )
 
         @lru_cache(maxsize=1)
-        def read_once(*paths: Path) -> list[tuple[ParcelPlaces, tuple[str, ...], Row]]:
+        def read_once(
+            *paths: Path,
+        ) -> list[tuple[ParcelPlaces, tuple[str, ...], Float32]]:
             """Read files, each of which has all contrasts."""
             return [read_parcel_maps(path) for path in paths]
 
@@ -328,7 +329,7 @@ def find_maps(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
 
         return _named_numbers(kind, people.labels, read_parcels, contrasts)
 
-    def read_voxels(label: str, contrast: str) -> Row:
+    def read_voxels(label: str, contrast: str) -> Float32:
         return _mean([read_map(path, people.places) for path in files(label, contrast)])
 
     has = dict.fromkeys(people.labels, contrasts)
@@ -382,7 +383,7 @@ def find_measured(
         statmap = measured[label].target[plain_contrast(contrast)]
         return [statmap.files[statistic]]
 
-    def read_row(label: str, contrast: str) -> Row:
+    def read_row(label: str, contrast: str) -> Float32:
         statmap = measured[label].target[plain_contrast(contrast)]
         read_file = map_reader(places, statmap.space)
         return read_measured(statmap, statistic, read_file)
@@ -436,7 +437,7 @@ def _usable_maps(
 ) -> FeatureSource:
     """Return the source of usable maps by voxel or by region, from one of all maps by voxel."""
 
-    def read_usable(label: str, contrast: str) -> Row:
+    def read_usable(label: str, contrast: str) -> Float32:
         row = maps.read_row(label, contrast)
         reason = map_figures(row).unusable
         if reason:
@@ -463,13 +464,13 @@ def _means_of_regions(
     store = ArrayStore(cache)
     facts = {"atlas": atlas.digest, "coverage": MIN_COVERAGE}
 
-    def mean_row(label: str, contrast: str) -> Row:
+    def mean_row(label: str, contrast: str) -> Float32:
         values = at_labels(maps.read_row(label, contrast)[None])
-        means: NDArray[np.float64] = region_means(values, atlas, MIN_COVERAGE)[0]
+        means: Float64 = region_means(values, atlas, MIN_COVERAGE)[0]
         return means.astype(np.float32)
 
     @lru_cache(maxsize=1)
-    def means(label: str) -> Mapping[str, Row | DtgError]:
+    def means(label: str) -> Mapping[str, Float32 | DtgError]:
         """Return a person's means, or the error, for each contrast."""
         contrasts = [name for name in maps.contrasts if name in maps.has[label]]
         sources: list[dict[str, Any]] = []
@@ -482,7 +483,7 @@ def _means_of_regions(
         if store.has(name, provenance):
             with suppress(OutputError):  # a damaged file is made again
                 return dict(zip(contrasts, np.array(store.read(name)), strict=True))
-        rows: dict[str, Row] = {}
+        rows: dict[str, Float32] = {}
         errors: dict[str, DtgError] = {}
         for contrast in contrasts:
             try:
@@ -493,7 +494,7 @@ def _means_of_regions(
             store.write(name, np.stack([*rows.values()]), provenance)
         return {**rows, **errors}
 
-    def read_means(label: str, contrast: str) -> Row:
+    def read_means(label: str, contrast: str) -> Float32:
         row = means(label)[contrast]
         if isinstance(row, DtgError):
             raise row
@@ -502,7 +503,7 @@ def _means_of_regions(
     return read_means
 
 
-def _sampling(places: VoxelPlaces, atlas: Atlas) -> Callable[[Row], Row]:
+def _sampling(places: VoxelPlaces, atlas: Atlas) -> Callable[[Float32], Float32]:
     """Return how maps (maps, voxels) are read where an atlas has labels.
 
     Parcels of a surface are read at the template's vertices, which are the same for all people.
@@ -735,7 +736,7 @@ def _named_numbers(
         raise DatasetError(f"no participant's {kind.words} can be read")
     expected = mode(names_of_first_people)
 
-    def read_row(label: str, contrast: str) -> Row:
+    def read_row(label: str, contrast: str) -> Float32:
         names, values = read_named(label, contrast)
         if names != expected:
             raise RunError(
@@ -753,7 +754,7 @@ def _number(cell: str) -> float:
     return float("nan" if cell == "n/a" else cell)
 
 
-def _mean(rows: Sequence[NDArray[np.floating[Any]]] | NDArray[np.floating[Any]]) -> Row:
+def _mean(rows: Sequence[Floats] | Floats) -> Float32:
     return np.asarray(np.mean(rows, axis=0, dtype=np.float64), np.float32)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Indices
 from bids_dtg.cohort.maps import (
     by_participant,
     choose_averages,
@@ -128,7 +128,7 @@ class GroupParticipants:
         return dataclasses.replace(self, settings=settings, averages=averages)
 
     @cached_property
-    def families(self) -> NDArray[np.intp]:
+    def families(self) -> Indices:
         """(people,), number of each person's family; a person without one is a family alone."""
         families = self.related.by_label
         return _numbered(
@@ -146,7 +146,7 @@ class GroupParticipants:
         return column if len(sites) > 1 else None
 
     @cached_property
-    def sites(self) -> NDArray[np.intp] | None:
+    def sites(self) -> Indices | None:
         """(people,), number of each person's site; None if there is one site, or none is known.
 
         A person without a known site counts as a separate site.
@@ -347,7 +347,7 @@ class GroupParticipants:
         return flags
 
 
-def _numbered(names: Iterable[str]) -> NDArray[np.intp]:
+def _numbered(names: Iterable[str]) -> Indices:
     return np.unique([*names], return_inverse=True)[1].astype(np.intp)
 
 
@@ -535,7 +535,7 @@ def _sketches(runs: Iterable[RunFiles]) -> dict[str, str]:
     return sketches
 
 
-def read_edges(path: Path) -> NDArray[np.float64]:
+def read_edges(path: Path) -> Float64:
     """Read the upper triangle of a matrix between ROIs, (edges,); a column may hold their names.
 
     Raises

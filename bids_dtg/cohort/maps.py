@@ -10,8 +10,8 @@ from statistics import mode
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32
 from bids_dtg.errors import DatasetError, RunError, UnusableMapError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name, plain_label
@@ -263,7 +263,7 @@ def _places(maps: Sequence[MapFile]) -> VoxelPlaces:
     return VoxelPlaces.within(grid, np.any(has_value, axis=0))
 
 
-def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
+def read_map(path: Path, places: VoxelPlaces) -> Float32:
     """Read a map that the program wrote on the grid of the voxels, (voxels,).
 
     Raises
@@ -272,11 +272,11 @@ def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
         The map cannot be read, has only 0 and NaN, or has another grid.
     """
     voxels = _volume(path, places.grid).reshape(-1)
-    values: NDArray[np.float32] = voxels[places.positions]
+    values: Float32 = voxels[places.positions]
     return values
 
 
-def _volume(path: Path, grid: Grid) -> NDArray[np.float32]:
+def _volume(path: Path, grid: Grid) -> Float32:
     values, affine = read_volume(path)
     name = parse_name(path.name)
     # tpl- is for maps that all people share.
@@ -338,7 +338,7 @@ def choose_measured(
 
 def map_reader(
     places: VoxelPlaces | ParcelPlaces, space: str | None
-) -> Callable[[Path], NDArray[np.float32]]:
+) -> Callable[[Path], Float32]:
     """Return how a measured map of a space is read at voxels or parcels.
 
     For parcels, volumes are read at a template's vertices.
@@ -351,8 +351,8 @@ def map_reader(
 def read_measured(
     statmap: StatMap,
     statistic: Statistic,
-    read_file: Callable[[Path], NDArray[np.float32]],
-) -> NDArray[np.float32]:
+    read_file: Callable[[Path], Float32],
+) -> Float32:
     """Read a measured map at voxels or parcels, (places,), NaN where the file has no value.
 
     Parameters

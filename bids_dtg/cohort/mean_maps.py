@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Indices
 from bids_dtg.cohort.maps import (
     by_participant,
     choose_averages,
@@ -68,11 +68,11 @@ class GroupMaps:
     first: tuple[MapFile, ...]  # maps of the first set, which give names and sidecars
     # Voxels where the first average has values, or its parcels.
     places: VoxelPlaces | ParcelPlaces
-    mean: NDArray[np.float32]  # (contrasts, places)
+    mean: Float32  # (contrasts, places)
     # (contrasts, places), over n - 1; None for a single person.
-    sd: NDArray[np.float32] | None
+    sd: Float32 | None
     # (averages,), correlation with the mean of the other people; NaN if unknown
-    r_with_others: NDArray[np.float64]
+    r_with_others: Float64
 
 
 def mean_of_averages(
@@ -146,7 +146,7 @@ def mean_of_averages(
 
 def _read_set(
     maps: Sequence[MapFile], labels: Sequence[str], places: VoxelPlaces | ParcelPlaces
-) -> NDArray[np.float32]:
+) -> Float32:
     """Read the maps of an average, (labels, places)."""
     paths = {shown.label: shown.path for shown in maps}
     if isinstance(places, VoxelPlaces):
@@ -162,7 +162,7 @@ def _read_set(
         raise RunError(
             f"{path} has other parcels than the first map", expected="the same for all"
         )
-    chosen: NDArray[np.float32] = values[[names.index(label) for label in labels]]
+    chosen: Float32 = values[[names.index(label) for label in labels]]
     return chosen
 
 
@@ -179,16 +179,16 @@ class _RunningSums:
         # At which maps are compared with each other.
         number = min(_COMPARED_VOXELS, shape[1])
         self.sampled_places = np.linspace(0, shape[1] - 1, number, dtype=np.intp)
-        self.samples: list[NDArray[np.float32]] = []
+        self.samples: list[Float32] = []
         self.person_of_sample: list[int] = []
 
-    def sample(self, maps: NDArray[np.float32], person: int) -> None:
+    def sample(self, maps: Float32, person: int) -> None:
         """Keep some places of an average of a person, for comparing averages."""
         if len(self.samples) < MOST_COMPARED:
             self.samples.append(np.nan_to_num(maps[:, self.sampled_places]))
             self.person_of_sample.append(person)
 
-    def add(self, total: NDArray[np.float32], count: NDArray[np.float32]) -> None:
+    def add(self, total: Float32, count: Float32) -> None:
         """Add a person's mean over averages, from their sum and number at each place."""
         self.people += count > 0
         person_mean = total / np.maximum(count, 1)
@@ -197,14 +197,12 @@ class _RunningSums:
         self.squares += deviation * (person_mean - self.mean)
 
     @property
-    def sd(self) -> NDArray[np.float32]:
+    def sd(self) -> Float32:
         """The standard deviation over people, over n - 1."""
         return np.sqrt(self.squares / np.maximum(self.people - 1, 1))
 
 
-def _r_with_others(
-    samples: NDArray[np.float32], people: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def _r_with_others(samples: Float32, people: Indices) -> Float64:
     """Return each average's r with the mean of the other people, (averages,), mean over contrasts.
 
     Parameters
@@ -215,7 +213,7 @@ def _r_with_others(
         Number of each average's person, (averages,).
     """
     _, person = np.unique(people, return_inverse=True)
-    r: NDArray[np.float64] = np.zeros(len(samples))
+    r: Float64 = np.zeros(len(samples))
     for contrast in range(samples.shape[1]):
         maps = samples[:, contrast]
         person_means = np.zeros((person.max() + 1, maps.shape[1]), np.float32)

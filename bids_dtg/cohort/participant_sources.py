@@ -12,8 +12,7 @@ from pathlib import Path
 from statistics import mode
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from numpy.typing import NDArray
-
+from bids_dtg.array_types import Values
 from bids_dtg.cohort.recognised_participants import (
     Sketches,
     copies_in_words,
@@ -192,7 +191,7 @@ class ParticipantValues:
     """An array for each participant, read when it is needed."""
 
     title: str  # in errors
-    of: Callable[[str], NDArray[Any]]
+    of: Callable[[str], Values]
 
 
 def read_rows(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Mask
 from bids_dtg.cohort.mean_maps import GroupMaps
 from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.files.columns import data_dictionary
@@ -22,7 +22,7 @@ from bids_dtg.report.flags import VERDICTS
 from bids_dtg.report.presentation import presentation_of
 
 Row = Mapping[str, str]  # of the quality table: one run
-Values = NDArray[np.float64]
+
 RUN_TABLE = "group/desc-runs_qc.tsv"
 # The page shows at most this many runs; the TSV file has all of them.
 MOST_ROWS = 2000
@@ -41,11 +41,11 @@ class RunQuality:
 
     rows: Sequence[Row]  # of the quality table, one a run
     measures: Sequence[QualityMetric]  # with a heading, and a value in any run
-    values: Values  # (runs, measures), NaN where n/a
-    z: Values  # (runs, measures), robust z scores
+    values: Float64  # (runs, measures), NaN where n/a
+    z: Float64  # (runs, measures), robust z scores
 
     @property
-    def is_outlier(self) -> NDArray[np.bool_]:
+    def is_outlier(self) -> Mask:
         """Whether each value is far from those of other runs, and bad, (runs, measures)."""
         z = np.nan_to_num(self.z)
         may_be_low = [measure.bad != "high" for measure in self.measures]
@@ -72,7 +72,7 @@ class RunQuality:
         return sorted(numbers, key=rank)[:MOST_ROWS]
 
 
-def robust_z(values: Values, least_spread: float = 0.0) -> Values:
+def robust_z(values: Float64, least_spread: float = 0.0) -> Float64:
     """Return robust z scores, with a standard deviation of `least_spread` or more.
 
     (x - median) / (1.4826 MAD). If more than half of the values are equal, the mean absolute
@@ -87,7 +87,7 @@ def robust_z(values: Values, least_spread: float = 0.0) -> Values:
     spread = _MAD_TO_SD * np.median(deviations) or _MEAN_AD_TO_SD * deviations.mean()
     if spread <= 1e-12 * max(abs(median), 1.0):
         return np.full(len(values), np.nan)
-    z: Values = (values - median) / max(spread, least_spread)
+    z: Float64 = (values - median) / max(spread, least_spread)
     return z
 
 

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bids_dtg.connectome.design import Float
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Mask
 from bids_dtg.connectome.hemispheres import pairs_of_sides, symmetry
 from bids_dtg.connectome.quality import QualityMetric
-from bids_dtg.imaging.grid import Float32, Indices, Mask
 
 if TYPE_CHECKING:
     from bids_dtg.connectome.connectome import RunConnectomes
@@ -49,7 +48,7 @@ class RunCheck:
 def judge_run(
     run: RunConnectomes,
     mask_overlap: float | None,
-    maps: Float32,
+    maps: Floats,
     columns: Indices,
     mirror: Indices,
     metrics: Sequence[QualityMetric],
@@ -156,7 +155,7 @@ def map_identity(
 
 def mirrored_gain(
     connectomes: Sequence[Float32],
-    roi_r: Float,
+    roi_r: Float64,
     maps: Float32,
     columns: Indices,
     pairs: Indices,
@@ -202,7 +201,7 @@ def mirrored_gain(
     return float(np.nanmean(mirrored) / mean_match - 1)
 
 
-def _readings(rows: Float, roi_r: Float, maps: Float) -> tuple[Float, Float]:
+def _readings(rows: Float64, roi_r: Float64, maps: Float64) -> tuple[Float64, Float64]:
     """Return how well rows fit their maps, and the mirror images of these; each (rois,).
 
     Parameters
@@ -223,7 +222,7 @@ def _readings(rows: Float, roi_r: Float, maps: Float) -> tuple[Float, Float]:
     largest_eigenvalue = np.linalg.eigvalsh(roi_r)[-1]
     roi_ridge = _RIDGE * largest_eigenvalue * np.eye(len(roi_r))
 
-    def fit(maps_of_first: Float, maps_of_second: Float) -> Float:
+    def fit(maps_of_first: Float64, maps_of_second: Float64) -> Float64:
         shared = maps_of_first @ first_rows.T + maps_of_second @ second_rows.T
         # The ROI series explain the series of each place, and these give the series of the maps.
         # A reading is thus a weighted sum of rows, with these weights.

@@ -9,12 +9,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import Float, Real, TemporalDesign
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Mask, Values
+from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.hemispheres import homotopic_rank
 from bids_dtg.connectome.moments import (
@@ -26,7 +25,6 @@ from bids_dtg.connectome.moments import (
 )
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.engine.machine import one_blas_thread
-from bids_dtg.imaging.grid import Float32, Indices, Mask
 
 # Singular values of the ROI maps below this fraction of the largest count as zero, as in `pinv`.
 # Maps are float32, so smaller ones are rounding errors.
@@ -45,17 +43,17 @@ class Connectome:
     """A connectome of grey-matter voxels with ROIs over some frames of a run, in one form."""
 
     # (rois, grey-matter voxels), values of the form, 0 where undefined
-    r: NDArray[np.float32]
+    r: Float32
     frames: int  # number of kept frames from which it was computed
     seconds: float  # duration of these frames
     # Kept frames minus degrees of freedom used by cleaning, including filters; NaN if unknown.
     residual_dof: float = float("nan")
     form: Form = MARGINAL  # the form of the values
     # (rois, rois), Pearson r of the ROI series; None if not kept
-    roi_r: Float | None = None
+    roi_r: Float64 | None = None
     # Sums of squares about the mean, of cleaned places (places,), 0 without data, and of ROI
     # series (rois,); needed to join runs. None if not kept.
-    scatter: tuple[Float, Float] | None = None
+    scatter: tuple[Float64, Float64] | None = None
     # Factor of the deviation of maps from the group's, where places mix those of the person.
     deviation: float = 1.0
 
@@ -146,9 +144,11 @@ class RunConnectomes:
     # (grey-matter voxels,), whether data vary over the kept frames
     covered: Mask
     # (rois,), fraction of a map's absolute weight that is on covered voxels
-    roi_coverage: Float
-    series: Float  # (frames kept, rois), cleaned ROI series
-    roi_r: Float  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
+    roi_coverage: Float64
+    series: Float64  # (frames kept, rois), cleaned ROI series
+    roi_r: (
+        Float64  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
+    )
     # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
     tsnr: Float32
     # Kept frames minus those used by cleaning; NaN if unknown.
@@ -199,7 +199,7 @@ class RunConnectomes:
         return float(np.median(self.agreement[self.covered]))
 
 
-def profile_agreement(odd: Real, even: Real) -> Real:
+def profile_agreement(odd: Floats, even: Floats) -> Floats:
     """Correlate each voxel's profiles across ROIs between two halves of a run.
 
     Parameters
@@ -319,7 +319,7 @@ def run_connectomes(
 
 def _mixing(
     moments: RunMoments, pieces: Pieces, connectome: Connectome | None
-) -> Float:
+) -> Float64:
     """Return the matrix (rois, columns) of `_Part`: what is computed of some pieces.
 
     Its columns are those of the connectome, if there is one, and then, for a half of the run, those
@@ -351,7 +351,7 @@ def _homotopic_rank(moments: RunMoments) -> float:
 
 
 def _empty_connectome(
-    moments: RunMoments, pieces: Pieces, series: Float, *, scatter: bool
+    moments: RunMoments, pieces: Pieces, series: Float64, *, scatter: bool
 ) -> Connectome:
     """Return the connectome of some pieces, with zeros that are filled in later."""
     voxels = moments.voxels
@@ -380,9 +380,9 @@ class _Part:
         self,
         moments: RunMoments,
         pieces: Pieces,
-        series: Float,
-        mixing: Float,
-        weights: Float,
+        series: Float64,
+        mixing: Float64,
+        weights: Float64,
     ) -> None:
         self.moments = moments
         self.pieces = list(pieces)
@@ -407,8 +407,8 @@ class _Part:
     def correlate(
         self,
         group: slice,
-        frames_or_sums: Real | tuple[Float, Float],
-    ) -> tuple[Float, Float]:
+        frames_or_sums: Floats | tuple[Float64, Float64],
+    ) -> tuple[Float64, Float64]:
         """Return correlations (voxels, columns), and sums of squares (voxels,) about the mean.
 
         Both are 0 for voxels without data, or with only rounding errors left after cleaning.
@@ -429,15 +429,15 @@ class _Part:
         products *= ratio(np.ones(len(products)), np.sqrt(squares))[:, None]
         return products, squares
 
-    def _from_frames(self, cleaned: Real) -> tuple[Float, Float]:
+    def _from_frames(self, cleaned: Floats) -> tuple[Float64, Float64]:
         """Return products with the series (voxels, columns), and sums of squares (voxels,)."""
         frames = cleaned[self.rows].astype(np.float64)
         frames -= frames.mean(axis=0)
         return frames.T @ self.series, np.einsum("tv,tv->v", frames, frames)
 
     def _from_sums(
-        self, sums_of_pieces: Float, betas: Float, raw_squares: Float
-    ) -> tuple[Float, Float]:
+        self, sums_of_pieces: Float64, betas: Float64, raw_squares: Float64
+    ) -> tuple[Float64, Float64]:
         """Return the same as `_from_frames`, from sums, for cleaned voxels y - Z b.
 
         Parameters
@@ -462,7 +462,7 @@ class _Part:
         return products, squares
 
 
-def _cleaned_series(moments: RunMoments) -> tuple[Float, Float]:
+def _cleaned_series(moments: RunMoments) -> tuple[Float64, Float64]:
     """Compute and clean the ROI series, (frames kept, rois).
 
     Also returns weights (features, rois), with series = features @ weights.
@@ -474,7 +474,7 @@ def _cleaned_series(moments: RunMoments) -> tuple[Float, Float]:
         return raw, weights
     columns = features[:, len(weights) :]
     column_weights = moments.inverse.T @ (columns.T @ raw)
-    cleaned: Float = raw - columns @ column_weights
+    cleaned: Float64 = raw - columns @ column_weights
     # ROIs that the confounds explain fully are set to 0, as their rounding errors would correlate.
     raw_squares = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
     explained = (cleaned**2).sum(axis=0) <= RESIDUAL_TOLERANCE * raw_squares
@@ -486,13 +486,13 @@ def _reorder(row: Float32, order: Indices) -> None:
     row[:] = row[order]
 
 
-def _roi_coverage(voxels: RunVoxels, covered: Mask, threads: int) -> Float:
+def _roi_coverage(voxels: RunVoxels, covered: Mask, threads: int) -> Float64:
     """Return the fraction of each map's absolute weight that is on covered voxels, (rois,)."""
     combine = voxels.combine
     maps = voxels.maps if combine is None else voxels.maps[:, : voxels.grey_voxels]
     all_and_covered = np.stack([np.ones(len(covered)), covered], axis=1)
 
-    def summed_weights(low: int) -> Float:
+    def summed_weights(low: int) -> Float64:
         group = maps[:, low : low + VOXELS_AT_A_TIME]
         roi_maps = group if combine is None else combine @ group
         weight = np.abs(roi_maps).astype(np.float64)
@@ -500,11 +500,11 @@ def _roi_coverage(voxels: RunVoxels, covered: Mask, threads: int) -> Float:
 
     lows = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        sums: Float = np.sum([*pool.map(summed_weights, lows)], axis=0)
+        sums: Float64 = np.sum([*pool.map(summed_weights, lows)], axis=0)
     return ratio(sums[:, 1], sums[:, 0])
 
 
-def _correlation(series: Float) -> Float:
+def _correlation(series: Float64) -> Float64:
     centred = series - series.mean(axis=0)
     covariance = centred.T @ centred
     norms = np.sqrt(np.diag(covariance))
@@ -543,7 +543,7 @@ def cleaned_courses(moments: RunMoments, most: int) -> Float32:
     return courses
 
 
-def series_weights(moments: RunMoments) -> Float:
+def series_weights(moments: RunMoments) -> Float64:
     """Return weights (maps + 1, rois) that turn raw projections and voxel sums into ROI series.
 
     With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is the
@@ -562,11 +562,11 @@ def series_weights(moments: RunMoments) -> Float:
     return np.vstack([inverse, -mean @ inverse])
 
 
-def _inverse(gram: Float) -> Float:
+def _inverse(gram: Float64) -> Float64:
     values, vectors = np.linalg.eigh(gram)
     nonzero = values > MAPS_TOLERANCE**2 * max(values[-1], 0.0)
     spanning = vectors[:, nonzero]
-    inverse: Float = (spanning / values[nonzero]) @ spanning.T
+    inverse: Float64 = (spanning / values[nonzero]) @ spanning.T
     # A map that is constant over these voxels has no series; it would be rounding errors only.
     squares = np.diagonal(gram)
     constant = squares <= MAPS_TOLERANCE**2 * squares.max()
@@ -575,7 +575,7 @@ def _inverse(gram: Float) -> Float:
     return inverse
 
 
-def _demeaned_gram(maps: Real, solved: Mask) -> tuple[Float, Float]:
+def _demeaned_gram(maps: Floats, solved: Mask) -> tuple[Float64, Float64]:
     """Return the Gram matrix of demeaned maps, and the maps' means, over the solved voxels."""
     lows = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     groups = [slice(low, low + VOXELS_AT_A_TIME) for low in lows]
@@ -590,9 +590,7 @@ def _demeaned_gram(maps: Real, solved: Mask) -> tuple[Float, Float]:
     return gram, mean
 
 
-def roi_series(
-    bold: NDArray[np.floating], maps: NDArray[np.floating]
-) -> NDArray[np.float64]:
+def roi_series(bold: Floats, maps: Floats) -> Float64:
     """Reduce BOLD to ROI series: stage 1 of dual regression (Serin et al. 2025, Methods).
 
     Parameters
@@ -618,16 +616,16 @@ def roi_series(
     moments = _measure(bold, maps, None, None)
     weights = series_weights(moments)
     series = moments.features[:, : len(weights)] @ weights
-    centred: Float = series - series.mean(axis=0)
+    centred: Float64 = series - series.mean(axis=0)
     return centred
 
 
 def voxel_to_roi(
-    bold: NDArray[np.floating],
-    maps: NDArray[np.floating],
-    confounds: NDArray[np.floating] | None = None,
-    keep: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float32]:
+    bold: Floats,
+    maps: Floats,
+    confounds: Floats | None = None,
+    keep: Mask | None = None,
+) -> Float32:
     """Correlate each voxel with each ROI, after cleaning both.
 
     Parameters
@@ -657,9 +655,9 @@ def voxel_to_roi(
 
 
 def _measure(
-    bold: Real,
-    maps: Real,
-    confounds: Real | None,
+    bold: Floats,
+    maps: Floats,
+    confounds: Floats | None,
     keep: Mask | None,
 ) -> RunMoments:
     bold = real_numbers(bold, "bold")
@@ -695,7 +693,7 @@ def _measure(
     )
 
 
-def real_numbers(values: object, name: str) -> NDArray[Any]:
+def real_numbers(values: object, name: str) -> Values:
     """Return values as an array, after checking that they are real numbers.
 
     Parameters

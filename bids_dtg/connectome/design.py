@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bids_dtg.imaging.grid import Indices, Mask
+from bids_dtg.array_types import Float64, Floats, Indices, Mask
 
 # Length of the segments that the published model was trained on (600 frames of 0.72 s).
 SECONDS_PER_SEGMENT = 432.0
@@ -30,9 +29,6 @@ LEAST_DOF = 3
 # Least weight of a segment, so that an average does not fail if a segment has no dof left.
 _LEAST_WEIGHT = 1.0
 
-Float = NDArray[np.float64]
-Real = NDArray[np.floating]  # 32 or 64 bits
-
 
 @dataclass(frozen=True, eq=False)
 class TemporalDesign:
@@ -44,7 +40,7 @@ class TemporalDesign:
     """
 
     keep: Mask  # (frames,), False for censored frames and dummy scans
-    basis: Float  # C, (frames kept, rank), orthonormal columns, intercept first
+    basis: Float64  # C, (frames kept, rank), orthonormal columns, intercept first
     tr_seconds: float  # time between frames
     # Names of confound columns. given: all, in order; filled: had n/a in kept frames, replaced by
     # the mean of the other values; constant: left out, as constant or without values over the kept
@@ -52,22 +48,22 @@ class TemporalDesign:
     columns: Mapping[str, tuple[str, ...]]
     # Independent columns of the stop band, which come before the confounds.
     filtering: int
-    noise: Float  # N, (frames kept, noise components), mean 0
+    noise: Float64  # N, (frames kept, noise components), mean 0
     # W, (noise components, frames kept), their rows in the pseudo-inverse of all components
-    noise_weights: Float
+    noise_weights: Float64
     # Degrees of freedom used by earlier cleaning; NaN if unknown.
     lost_before: float = 0.0
 
     @classmethod
     def build(
         cls,
-        confounds: Real | None,
+        confounds: Floats | None,
         names: Sequence[str],
         keep: Mask,
         tr_seconds: float,
         *,
-        stop_band: Real | None = None,
-        mixing: Real | None = None,
+        stop_band: Floats | None = None,
+        mixing: Floats | None = None,
         noise: Mask | None = None,
     ) -> TemporalDesign:
         """Turn confound columns into an orthonormal basis over the kept frames.
@@ -186,7 +182,7 @@ class TemporalDesign:
         share = len(rows) / self.frames_kept
         return float(max(len(rows) - used, 0.0) - share * self.lost_before)
 
-    def clean(self, series: Real) -> Float:
+    def clean(self, series: Floats) -> Float64:
         """Clean time series.
 
         Parameters
@@ -207,11 +203,11 @@ class TemporalDesign:
         >>> bool(np.abs(design.clean(100 + 3 * drift)).max() < 1e-12)
         True
         """
-        cleaned: Float = np.asarray(series, np.float64)
+        cleaned: Float64 = np.asarray(series, np.float64)
         cleaned = cleaned - self.noise @ (self.noise_weights @ cleaned)
         return cleaned - self.basis @ (self.basis.T @ cleaned)
 
-    def removal(self) -> tuple[Float, Float]:
+    def removal(self) -> tuple[Float64, Float64]:
         """Return the matrices of cleaning in the form y - Z L Z'y.
 
         Returns
@@ -228,7 +224,7 @@ class TemporalDesign:
         noise_products = (columns.T @ noise_residual) @ (self.noise_weights @ columns)
         return columns, projected @ projected.T + noise_products
 
-    def remainder(self) -> tuple[Float, Float]:
+    def remainder(self) -> tuple[Float64, Float64]:
         """Return the matrices of cleaning in the form E T'y.
 
         Both are (frames kept, remaining dimensions), and E is orthonormal.
@@ -358,7 +354,7 @@ def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> floa
     return max(residual_dof, _LEAST_WEIGHT) if by_dof else seconds
 
 
-def _fill_and_centre(table: Float) -> tuple[Float, Mask, Mask]:
+def _fill_and_centre(table: Float64) -> tuple[Float64, Mask, Mask]:
     """Fill missing values, centre, scale to norm 1; return also which were filled, and constant."""
     finite = np.isfinite(table)
     zero_filled = np.where(finite, table, 0.0)
@@ -374,14 +370,14 @@ def _fill_and_centre(table: Float) -> tuple[Float, Mask, Mask]:
     return scaled / np.where(constant, 1.0, norms), filled, constant
 
 
-def _noise(mixing: Real, noise: Mask) -> tuple[Float, Float]:
+def _noise(mixing: Floats, noise: Mask) -> tuple[Float64, Float64]:
     """Return N and W of `TemporalDesign` from the time courses of all components."""
     courses = np.asarray(mixing, np.float64)
     courses = courses - courses.mean(axis=0)
     return courses[:, noise], np.linalg.pinv(courses)[noise]
 
 
-def _span(columns: Real) -> Float:
+def _span(columns: Floats) -> Float64:
     """Return an orthonormal basis (frames, rank) of the span of centred columns."""
     if not columns.shape[1]:
         return np.zeros(columns.shape)
@@ -392,11 +388,11 @@ def _span(columns: Real) -> Float:
     centred = columns - columns.mean(axis=0)
     basis, triangle, _ = qr(centred, mode="economic", pivoting=True)
     rank = int(np.count_nonzero(np.abs(np.diag(triangle)) > RANK_TOLERANCE))
-    spanned: Float = basis[:, :rank]
+    spanned: Float64 = basis[:, :rank]
     return spanned
 
 
-def _orthonormal(columns: Float, first: Float) -> tuple[Mask, Float]:
+def _orthonormal(columns: Float64, first: Float64) -> tuple[Mask, Float64]:
     """Apply Gram-Schmidt to columns in order, after columns that are already orthonormal.
 
     Returns which columns are independent, and the basis of all.
@@ -418,7 +414,7 @@ def _orthonormal(columns: Float, first: Float) -> tuple[Mask, Float]:
     return independent, basis[:, :rank]
 
 
-def _extension(basis: Float, columns: Float) -> Float:
+def _extension(basis: Float64, columns: Float64) -> Float64:
     """Return orthonormal columns that extend an orthonormal basis by the span of columns."""
     norms = np.linalg.norm(columns, axis=0)
     nonzero = norms > 0

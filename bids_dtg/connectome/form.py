@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bids_dtg.connectome.design import Float, Real
+    from bids_dtg.array_types import Float64, Floats
 _USUAL_ROIS = 50  # as published
 # Ridge penalty of the partial form, for series of variance 1.
 PENALTY = 0.06
@@ -93,7 +93,7 @@ class Form:
 
         return min(self.set_rows(rois), key=distance)
 
-    def mixing(self, roi_r: Float) -> Float:
+    def mixing(self, roi_r: Float64) -> Float64:
         """Return the matrix that turns correlations with ROIs into values of the partial form.
 
         Parameters
@@ -122,18 +122,18 @@ class Form:
         mixing[among] = np.linalg.pinv(gram[among], hermitian=True)
         return mixing
 
-    def marginal(self, values: Real, roi_r: Real) -> Real:
+    def marginal(self, values: Floats, roi_r: Floats) -> Floats:
         """Return the correlations (rois, places) from which values (rois, places) were computed."""
         if not self.joint:
             return values
-        mixed: Real = self._gram(roi_r).astype(values.dtype) @ values
+        mixed: Floats = self._gram(roi_r).astype(values.dtype) @ values
         return mixed
 
-    def _gram(self, roi_r: Real) -> Real:
+    def _gram(self, roi_r: Floats) -> Floats:
         """Return G + λ I, (rois, rois)."""
         import numpy as np
 
-        gram: Real = roi_r + PENALTY * np.eye(len(roi_r))
+        gram: Floats = roi_r + PENALTY * np.eye(len(roi_r))
         if self.sets:
             set_of_roi = np.repeat(np.arange(len(self.sets)), self.sets)
             gram = np.where(set_of_roi[:, None] == set_of_roi, gram, 0.0)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import Real
-from bids_dtg.imaging.grid import Indices, Mask
+from bids_dtg.array_types import Floats, Indices, Mask, Values
 
 # Pairs of places; fewer give a share that varies too much by chance.
 _LEAST_HOMOTOPIC = 30
@@ -21,7 +17,7 @@ def pairs_of_sides(mirror: Indices, covered: Mask) -> Indices:
     return np.stack([places, mirror[places]])
 
 
-def standardised(rows: NDArray[Any]) -> Real:
+def standardised(rows: Values) -> Floats:
     """Return rows with mean 0 and norm 1; NaN for constant rows.
 
     Examples
@@ -34,7 +30,7 @@ def standardised(rows: NDArray[Any]) -> Real:
     return np.asarray(rows / np.where(norms > 0, norms, np.nan))
 
 
-def symmetry(r: Real, pairs: Indices) -> float:
+def symmetry(r: Floats, pairs: Indices) -> float:
     """Return the mean over ROIs of the correlation of a row with its mirror image.
 
     Parameters
@@ -58,7 +54,7 @@ def symmetry(r: Real, pairs: Indices) -> float:
     return float(finite.mean()) if len(finite) else float("nan")
 
 
-def homotopic_rank(series: Real, pairs: Indices) -> float:
+def homotopic_rank(series: Floats, pairs: Indices) -> float:
     """Return the share of pairs across hemispheres that correlate less than homotopic pairs.
 
     The same region of both hemispheres correlates most (Salvador et al. 2005, Cerebral Cortex 15,

@@ -27,15 +27,14 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import Float, Real, Segments, TemporalDesign
+from bids_dtg.array_types import Float64, Floats, Indices, Mask, Values
+from bids_dtg.connectome.design import Segments, TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.passes import OUTSIDE, Block, Blocks, MakeSmoothing, add_up
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import temporary_error
-from bids_dtg.imaging.grid import Indices, Mask
 
 # Voxels handled at a time, so that their values and sums stay in the processor's cache.
 _VOXELS = 4096
@@ -59,7 +58,7 @@ class RunVoxels:
 
     # (rois, voxels), the maps that define the ROI series; 0 outside the brain. Products have their
     # type; float32 takes half the time and memory.
-    maps: Real
+    maps: Floats
     grey_voxels: int  # number of leading voxels that get a connectome
     # (voxels,), whether they have data; those without are never read.
     valid: Mask
@@ -76,7 +75,7 @@ class RunVoxels:
     # from grey-matter voxels alone, each standardised in time.
     form: Form = MARGINAL
     # (rois, maps), if the ROIs' maps are combinations of `maps`; None if they are `maps`.
-    combine: Real | None = None
+    combine: Floats | None = None
 
     @property
     def rois(self) -> int:
@@ -87,7 +86,7 @@ class RunVoxels:
         """Return the positions of a group of grey-matter voxels in the results."""
         return group if self.order is None else self.order[group]
 
-    def ordered(self, values: NDArray[Any]) -> NDArray[Any]:
+    def ordered(self, values: Values) -> Values:
         """Return values (grey voxels,) in the order of the results."""
         if self.order is None:
             return values
@@ -118,7 +117,7 @@ class _Filed:
     def _error(self, err: OSError) -> SettingsError:
         return temporary_error(err, f"{self._bytes >> 20} MB")
 
-    def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
+    def __getitem__(self, index: tuple[slice, slice]) -> Values:
         """Return all frames of voxels of one group."""
         _, voxels = index
         group_start = voxels.start // _VOXELS * _VOXELS
@@ -129,7 +128,7 @@ class _Filed:
         group = np.frombuffer(content, self._dtype).reshape(-1, group_size)
         return group[:, voxels.start - group_start : voxels.stop - group_start]
 
-    def __setitem__(self, index: tuple[slice, slice], values: NDArray[Any]) -> None:
+    def __setitem__(self, index: tuple[slice, slice], values: Values) -> None:
         """Set consecutive frames of all voxels of one group."""
         frames, voxels = index
         numbers = np.ascontiguousarray(values, self._dtype)
@@ -186,13 +185,13 @@ class RunMoments:
         self._features[:, maps + 1 :] = columns
         # (columns, columns), weights b = Z'y @ inverse; corrects for the rounding of stored Z.
         stored = self.features[:, maps + 1 :]
-        self.inverse: Float = np.linalg.inv(stored.T @ stored) @ weights.T
+        self.inverse: Float64 = np.linalg.inv(stored.T @ stored) @ weights.T
         # (pieces, voxels) sums of y^2.
         self.squares = np.zeros((segments.pieces, count))
         # (frames kept, grey voxels), which `clean` cleans; or, with E and T in `_remainder`, T'y
         # (dimensions, grey voxels). None if sums are kept.
-        self._held: Real | _Filed | None = None
-        self._remainder: tuple[NDArray[Any], NDArray[Any]] | None = None
+        self._held: Floats | _Filed | None = None
+        self._remainder: tuple[Values, Values] | None = None
         self._blocks: list[slice] = []  # frames of each block that was added
         self._total = np.zeros(self.grey_voxels)  # (grey voxels,), sum of y
         if voxels.form.joint or design.frames_kept < segments.pieces * width:
@@ -201,7 +200,7 @@ class RunMoments:
         # Sums over each piece of y times the features, without the blocks' means; these are kept
         # separately, with their pieces and rows.
         self._cross = np.zeros((segments.pieces, self.grey_voxels, width), dtype)
-        self._means: list[tuple[int, slice, NDArray[Any]]] = []
+        self._means: list[tuple[int, slice, Values]] = []
 
     def _hold_frames(self) -> None:
         """Make room for the frames that are held, or for what cleaning leaves of them."""
@@ -245,7 +244,7 @@ class RunMoments:
             rest = piece_values[:, done:]
             self.squares[piece, done:] += np.einsum("tv,tv->v", rest, rest)
 
-    def _projected(self, values: NDArray[Any]) -> Float:
+    def _projected(self, values: Values) -> Float64:
         """Return raw projections of frames, and their sums over voxels, (frames, maps + 1)."""
         maps = len(self._maps)
         projected = np.zeros((len(values), maps + 1))
@@ -256,7 +255,7 @@ class RunMoments:
             projected[:, maps] += values[:, group] @ solvable[group]
         return projected
 
-    def _hold(self, grey: NDArray[Any], rows: slice) -> None:
+    def _hold(self, grey: Values, rows: slice) -> None:
         """Hold frames (frames, grey voxels), or what cleaning leaves of them."""
         for low in range(0, self.grey_voxels, _VOXELS):
             group = slice(low, min(low + _VOXELS, self.grey_voxels))
@@ -267,7 +266,7 @@ class RunMoments:
             elif self._held is not None:
                 self._held[rows, group] = grey[:, group]
 
-    def _accumulate(self, piece: int, values: NDArray[Any], rows: slice) -> None:
+    def _accumulate(self, piece: int, values: Values, rows: slice) -> None:
         """Add grey-matter voxels in frames of one piece; `values` are changed in place.
 
         Slow drifts, far larger than the cleaned signal, are mostly in the block's mean. The mean is
@@ -297,11 +296,11 @@ class RunMoments:
         self._means.append((piece, rows, means))
 
     @property
-    def features(self) -> Float:
+    def features(self) -> Float64:
         """(frames kept, maps + 1 + columns): raw projections, sum over voxels, time courses."""
         return np.asarray(self._features, np.float64)
 
-    def frames_or_sums(self, group: slice) -> Real | tuple[Float, Float]:
+    def frames_or_sums(self, group: slice) -> Floats | tuple[Float64, Float64]:
         """Return cleaned frames of a group of voxels, (frames kept, voxels), or their sums.
 
         Sums are those of y times the features, (pieces, voxels, maps + 1 + columns), followed by
@@ -333,7 +332,7 @@ class RunMoments:
             return
         squares = self.squares.sum(axis=0)
 
-        def clean_group(low: int) -> Float:
+        def clean_group(low: int) -> Float64:
             group = slice(low, min(low + _VOXELS, self.grey_voxels))
             cleaned = self._cleaned(held, group)
             size = (cleaned**2).sum(axis=0)
@@ -358,7 +357,7 @@ class RunMoments:
                 projected = e @ projected
             self._features[:, : len(self._maps) + 1] = projected
 
-    def _cleaned(self, held: NDArray[Any] | _Filed, group: slice) -> NDArray[Any]:
+    def _cleaned(self, held: Values | _Filed, group: slice) -> Values:
         """Return the cleaned frames of a group of voxels or, with E and T, T'y."""
         values = held[:, group]
         if self._remainder is None:
@@ -371,8 +370,8 @@ class RunMoments:
         return np.asarray(np.add.reduce(products, dtype=np.float64))
 
     def _projected_of_partial(
-        self, cleaned: NDArray[Any], size: Float, group: slice
-    ) -> Float:
+        self, cleaned: Values, size: Float64, group: slice
+    ) -> Float64:
         """Return the same as `_projected`, of a group of voxels standardised in time.
 
         Parameters
@@ -389,7 +388,7 @@ class RunMoments:
         return np.column_stack([projected, scaled.sum(axis=1)]).astype(np.float64)
 
     @property
-    def mean(self) -> Float:
+    def mean(self) -> Float64:
         """(grey voxels,), over the kept frames."""
         mean_of_rest = self._total / self.design.frames_kept
         return self.subtracted[: self.grey_voxels] + mean_of_rest
@@ -458,7 +457,7 @@ def measure_run(
     return moments
 
 
-def ratio(numerator: Real, denominator: Real) -> Float:
+def ratio(numerator: Floats, denominator: Floats) -> Float64:
     """Divide; the result is 0 where undefined.
 
     Examples
@@ -469,5 +468,5 @@ def ratio(numerator: Real, denominator: Real) -> Float:
     """
     defined = denominator > 0
     numerator = np.where(defined, numerator, 0.0)
-    quotient: Float = numerator / np.where(defined, denominator, 1.0)
+    quotient: Float64 = numerator / np.where(defined, denominator, 1.0)
     return quotient

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import Float, Real, TemporalDesign
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Mask, Values
+from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE
 from bids_dtg.connectome.passes import Block, Blocks, MakeSmoothing, add_up
 from bids_dtg.imaging.atlas import MIN_COVERAGE
-from bids_dtg.imaging.grid import Float32, Indices, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,18 +28,18 @@ class ParcelSeries:
     values: Float32
     keep: Mask  # (frames,), False for censored frames and dummy scans
     tr_seconds: float  # time between frames
-    coverage: Float  # (parcels,), fraction of each parcel's voxels with signal
+    coverage: Float64  # (parcels,), fraction of each parcel's voxels with signal
     residual_dof: float  # kept frames minus those used by cleaning; NaN if unknown
     # (parcels,), percent signal change that a value of 1 represents; NaN if the parcel's mean is
     # unknown, as in series that were centred before. None for series read from files.
-    percent: Float | None = None
+    percent: Float64 | None = None
 
     @classmethod
     def of(
         cls,
-        means: Real,
+        means: Floats,
         design: TemporalDesign,
-        coverage: Real,
+        coverage: Floats,
     ) -> ParcelSeries:
         """Clean and standardise mean series.
 
@@ -96,7 +96,7 @@ class ParcelSeries:
         finite = np.isfinite(self.values[:, self.keep])
         return np.asarray(finite.all(axis=1), bool)
 
-    def correlation(self) -> Float:
+    def correlation(self) -> Float64:
         """Return Pearson r (parcels, parcels) over the kept frames.
 
         Rows and columns of parcels without a series are NaN; the diagonal is 1 elsewhere.
@@ -221,7 +221,7 @@ def parcel_series(
     return ParcelSeries.of(means, design, count / np.maximum(sizes, 1))
 
 
-def fisher_z(correlation: Real) -> Float:
+def fisher_z(correlation: Floats) -> Float64:
     """Return Fisher z of correlations (regions, regions), with NaN on the diagonal.
 
     Values are also NaN where the correlation is missing, or is 1 or -1, whose z is not finite
@@ -236,11 +236,11 @@ def fisher_z(correlation: Real) -> Float:
     r = np.asarray(correlation, np.float64)
     inside = np.abs(r) < 1
     np.fill_diagonal(inside, False)
-    z: Float = np.arctanh(np.where(inside, r, np.nan))
+    z: Float64 = np.arctanh(np.where(inside, r, np.nan))
     return z
 
 
-def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
+def mean_edges(edges: Sequence[Float64], weights: Sequence[float]) -> Float64:
     """Average edges over runs with weights; where a run has no value, over the rest.
 
     Parameters
@@ -265,11 +265,11 @@ def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
     """
     masked = np.ma.masked_invalid(np.stack(edges))
     mean: Any = np.ma.average(masked, axis=0, weights=weights)
-    filled: Float = mean.filled(np.nan)
+    filled: Float64 = mean.filled(np.nan)
     return filled
 
 
-def upper_edges(matrices: NDArray[Any]) -> NDArray[Any]:
+def upper_edges(matrices: Values) -> Values:
     """Return the entries above the diagonal, (..., regions, regions) to (..., edges), row by row.
 
     Examples
@@ -281,7 +281,7 @@ def upper_edges(matrices: NDArray[Any]) -> NDArray[Any]:
     return matrices[..., rows, columns]
 
 
-def fc_strength(connectivities: Real) -> Real:
+def fc_strength(connectivities: Floats) -> Floats:
     """Return the mean entry above the diagonal, (..., regions, regions) to (...), ignoring NaN.
 
     Examples
@@ -292,7 +292,7 @@ def fc_strength(connectivities: Real) -> Real:
     return finite_mean(upper_edges(connectivities))
 
 
-def finite_mean(values: Real) -> Real:
+def finite_mean(values: Floats) -> Floats:
     """Return the mean of finite values over the last axis; NaN if there are none.
 
     Examples

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import Float, Real, TemporalDesign
-from bids_dtg.imaging.grid import Float32, Indices, Mask
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Mask, Values
+from bids_dtg.connectome.design import TemporalDesign
 
-Block = Real  # (frames, voxels)
+Block = Floats  # (frames, voxels)
 Blocks = Generator[tuple[int, Block], None, None]
 # Takes which voxels (voxels,) have data, and returns a function that smooths frames in place.
 MakeSmoothing = Callable[[Mask], Callable[[Float32], None]]
@@ -67,7 +66,7 @@ class PartlyZero:
         # Sums of values, and of squares.
         self._moments = np.zeros((2, len(self._sample)))
 
-    def add(self, frames: NDArray[Any]) -> None:
+    def add(self, frames: Values) -> None:
         """Add kept frames (frames, voxels) of any numeric type."""
         self._frames += len(frames)
         for frame in frames:
@@ -100,7 +99,7 @@ class PartlyZero:
             return np.asarray(partly & (level > _SIGNAL * usual_level))
 
 
-def _median(values: Float) -> float:
+def _median(values: Float64) -> float:
     return float(np.median(values)) if len(values) else 0.0
 
 
@@ -259,7 +258,7 @@ class Carpet:
                 self._values[first : first + len(block)] = block[:, self._voxels]
                 yield first, block
 
-    def standardised(self, design: TemporalDesign, *, cleaned: bool = False) -> Real:
+    def standardised(self, design: TemporalDesign, *, cleaned: bool = False) -> Floats:
         """Return the series, in units of their standard deviation over kept frames.
 
         Parameters

@@ -11,11 +11,11 @@ positive where a person's asymmetry has the direction of the group's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats, Indices
 from bids_dtg.files.names import FileKind
 from bids_dtg.imaging.places import Places
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
@@ -33,8 +33,6 @@ INDEX_PAIRS = 20
 _LEAST_SHARE = 0.5  # of these pairs, for an index
 _LEFT, _RIGHT = "L_", "R_"  # how names of homologous parcels begin
 
-Maps = NDArray[np.floating[Any]]
-
 
 @dataclass(frozen=True, eq=False)
 class Homologues:
@@ -48,8 +46,8 @@ class Homologues:
     """
 
     names: tuple[str, ...]  # of the parcels, without their side
-    left: NDArray[np.intp]  # numbers of the parcels
-    right: NDArray[np.intp]
+    left: Indices  # numbers of the parcels
+    right: Indices
 
     @classmethod
     def of(cls, places: Places) -> Homologues | None:
@@ -72,11 +70,11 @@ class Homologues:
         left, right_numbers = np.array([*pairs.values()], np.intp).T
         return cls(tuple(pairs), left, right_numbers)
 
-    def difference(self, maps: Maps) -> Maps:
+    def difference(self, maps: Floats) -> Floats:
         """Return left minus right, (..., pairs), of maps (..., parcels); NaN: a side is missing."""
         return np.asarray(maps[..., self.left] - maps[..., self.right])
 
-    def values(self, maps: Maps, mean: Maps) -> Maps:
+    def values(self, maps: Floats, mean: Floats) -> Floats:
         """Return asymmetries and, as the last column, the index: (..., contrasts, pairs + 1).
 
         Parameters
@@ -92,7 +90,7 @@ class Homologues:
         return np.concatenate([asymmetry, index[..., None]], axis=-1)
 
 
-def index_weights(group: Maps) -> Maps:
+def index_weights(group: Floats) -> Floats:
     """Return weights of pairs in the index: 1 or -1 for the most lateralised ones, else 0.
 
     Parameters
@@ -114,7 +112,7 @@ def index_weights(group: Maps) -> Maps:
     return weights
 
 
-def lateralisation(asymmetry: Maps, weights: Maps) -> Maps:
+def lateralisation(asymmetry: Floats, weights: Floats) -> Floats:
     """Return the index (..., contrasts): the mean over its pairs, each with the group's sign.
 
     Parameters
@@ -133,7 +131,7 @@ def lateralisation(asymmetry: Maps, weights: Maps) -> Maps:
     total = (np.nan_to_num(asymmetry) * weights).sum(axis=-1)
     number, wanted = counts.sum(axis=-1), np.abs(weights).sum(axis=-1)
     enough = number >= np.maximum(_LEAST_SHARE * wanted, 1)
-    index: Maps = np.where(enough, total / np.maximum(number, 1), np.nan)
+    index: Floats = np.where(enough, total / np.maximum(number, 1), np.nan)
     return index
 
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats
 from bids_dtg.contrasts.analyses.group import run_group
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.contrast import Contrast
@@ -164,7 +164,7 @@ def _map_path(
     return out / _MAPS / map_path(entities, bundle, ".nii.gz", contrast=contrast.label)
 
 
-def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.float32]:
+def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> Float32:
     """Return a person's written maps, (contrasts, voxels)."""
     rows = [
         read_volume(_map_path(out, person, contrast, bundle))[0][bundle.voxels.mask]
@@ -205,7 +205,7 @@ def _compare(
 def _draw(
     out: Path,
     person: Person,
-    maps: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    maps: tuple[Float32, Float32, Float32],
     bundle: ModelBundle,
 ) -> None:
     """Draw a contrast's maps (voxels,) of a person: true, predicted and the group's average."""
@@ -223,9 +223,7 @@ def _draw(
     )
 
 
-def _write_page(
-    out: Path, people: int, labels: Sequence[str], scores: NDArray[np.floating]
-) -> None:
+def _write_page(out: Path, people: int, labels: Sequence[str], scores: Floats) -> None:
     """Show the mean scores, and write the page; scores are (contrasts, three)."""
     headings = ("r with the simulated truth", "predicted map", "group average", "own")
     mean = [f"mean of {len(labels)} contrasts", *scores.mean(axis=0).tolist()]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.connectome.design import SECONDS_PER_RUN
@@ -21,7 +21,7 @@ from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.group_ica import group_maps, reduce_rest
 from bids_dtg.contrasts.linear import fit_people
-from bids_dtg.contrasts.people import Array, FittedModel, Float, Person
+from bids_dtg.contrasts.people import FittedModel, Person
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.stats.linear import standardised
@@ -31,18 +31,18 @@ from bids_dtg.stats.linear import standardised
 class FittedLinear:
     """A linear model fitted by `fit_linear`."""
 
-    roi_maps: Array  # (ROIs of all sets, places)
+    roi_maps: Float32  # (ROIs of all sets, places)
     sets: tuple[int, ...]  # numbers of ROIs
     fit: FittedModel
     sketches: tuple[str, ...]  # of each person's rest, by which people are recognised
 
     @property
-    def half_widths(self) -> Array:
+    def half_widths(self) -> Float32:
         """Half-widths of the 90 % prediction intervals, (contrasts, places); NaN: none."""
         assert self.fit.half_widths is not None
         return self.fit.half_widths.at_places
 
-    def predict(self, rest: NDArray[np.floating]) -> Float:
+    def predict(self, rest: Floats) -> Float64:
         """Predict a person's maps (contrasts, places) from rest (places, frames)."""
         assert self.fit.correction is not None
         connectome: Any = _connectome(rest, self.roi_maps, self.sets)
@@ -99,13 +99,13 @@ class FittedLinear:
 
 
 def fit_linear(
-    rest: Sequence[NDArray[np.floating]],
-    maps: NDArray[np.floating],
+    rest: Sequence[Floats],
+    maps: Floats,
     tr_seconds: float | None = None,
     sets: Sequence[int] = (15, 25, 50, 75, 100),
     seed: int = 0,
     *,
-    roi_maps: Sequence[NDArray[np.floating]] | None = None,
+    roi_maps: Sequence[Floats] | None = None,
     homologues: Homologues | None = None,
 ) -> FittedLinear:
     """Fit the linear model to people's rest and maps.
@@ -188,9 +188,7 @@ def fit_linear(
     return FittedLinear(joined, numbers, fit, sketches)
 
 
-def _connectome(
-    rest: NDArray[np.floating], roi_maps: Array, sets: tuple[int, ...]
-) -> Float:
+def _connectome(rest: Floats, roi_maps: Float32, sets: tuple[int, ...]) -> Float64:
     """Return the connectome (ROIs, places) of a person's rest (places, frames), set by set."""
     voxel_series = standardised(np.asarray(rest))  # (voxels or parcels, frames)
     frames = voxel_series.shape[1]

@@ -14,11 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats, Indices
 from bids_dtg.errors import DatasetError
-
-Float = NDArray[np.float64]
 
 FIRST = 100  # components kept per person
 # Components kept for the group; nothing is lost with at most this many voxels.
@@ -28,9 +26,7 @@ _PLACES = 20_000
 _ITERATIONS, _TOLERANCE = 300, 1e-3
 
 
-def reduce_rest(
-    rest: NDArray[np.floating], earlier: NDArray[np.floating] | None = None
-) -> NDArray[np.float32]:
+def reduce_rest(rest: Floats, earlier: Floats | None = None) -> Float32:
     """Reduce a person's rest to its first principal components over time.
 
     Parameters
@@ -57,11 +53,11 @@ def reduce_rest(
 
 
 def group_maps(
-    people: Sequence[NDArray[np.floating]],
+    people: Sequence[Floats],
     sets: Sequence[int],
     seed: int,
     report: Callable[[str], None] = lambda line: None,
-) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
+) -> tuple[Float32, list[dict[str, Any]]]:
     """Make sets of ROI maps from people's reduced rest.
 
     Parameters
@@ -134,9 +130,7 @@ def group_maps(
     return np.concatenate(set_maps), records
 
 
-def _rotated(
-    group: Float, everywhere: NDArray[np.float32], seed: int
-) -> tuple[NDArray[np.float32], int]:
+def _rotated(group: Float64, everywhere: Float32, seed: int) -> tuple[Float32, int]:
     """Rotate components by ICA; return the maps (components, voxels) and how many iterations.
 
     ICA is fitted to components (voxels, components) at a subset of voxels, and applied everywhere.
@@ -160,7 +154,7 @@ def _rotated(
     return maps.astype(np.float32), ica.n_iter_
 
 
-def _joined(people: Sequence[Float], most: int) -> Float:
+def _joined(people: Sequence[Float64], most: int) -> Float64:
     """Return the first principal components (voxels, components) of all people together."""
     group = np.zeros((len(people[0]), 0))
     for components in people:
@@ -170,7 +164,7 @@ def _joined(people: Sequence[Float], most: int) -> Float:
     return _reduced(group, most)
 
 
-def _reduced(values: NDArray[np.floating], most: int) -> Float:
+def _reduced(values: Floats, most: int) -> Float64:
     """Return the first principal components (voxels, components), scaled by their variances."""
     is_tall = values.shape[1] <= len(values)
     products = values.T @ values if is_tall else values @ values.T
@@ -186,8 +180,8 @@ def _reduced(values: NDArray[np.floating], most: int) -> Float:
     return np.asarray(reduced * signs, np.float64)
 
 
-def _largest(variances: Float, most: int) -> NDArray[np.intp]:
+def _largest(variances: Float64, most: int) -> Indices:
     """Return the indices of the largest variances in descending order, without rounding errors."""
-    order: NDArray[np.intp] = np.argsort(variances)[::-1][:most]
+    order: Indices = np.argsort(variances)[::-1][:most]
     is_variance = variances[order] > variances[order[0]] * 1e-9
     return np.asarray(order[is_variance])

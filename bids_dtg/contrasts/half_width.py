@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.provenance import completed_titles, completion_record
@@ -30,9 +30,6 @@ HALF_WIDTH = "halfwidth"  # desc- of maps of half-widths
 LEAST_PEOPLE = 10  # people in a block, not in the fit that predicts them
 _TAIL = 0.95  # one-sided quantile of t
 
-Array = NDArray[np.float32]
-Float = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class HalfWidths:
@@ -40,7 +37,7 @@ class HalfWidths:
 
     people: int
     segments: int  # rest segments that each of their predictions averages
-    values: Array  # (contrasts, *lattice), in the units of the maps; 0: there is no interval
+    values: Float32  # (contrasts, *lattice), in the units of the maps; 0: there is no interval
     lattice: Lattice  # over the model's voxels or parcels
     # Whether they are training people, each left out in turn.
     left_out_in_turn: bool = False
@@ -50,7 +47,7 @@ class HalfWidths:
             raise ValueError("half-widths are 0 or more, and finite")
 
     @cached_property
-    def at_places(self) -> Array:
+    def at_places(self) -> Float32:
         """Interpolated between the blocks' centres, (contrasts, voxels); NaN: no interval."""
         block_widths = self.values.reshape(len(self.values), -1)
         has_width = block_widths > 0
@@ -160,9 +157,7 @@ class LeftOutErrors:
         # People measured in the block.
         self._in_block = np.zeros((contrasts, lattice.blocks), np.intp)
 
-    def add(
-        self, predicted: NDArray[np.floating], measured: NDArray[np.floating]
-    ) -> None:
+    def add(self, predicted: Floats, measured: Floats) -> None:
         """Add a person's maps, or deviations, (contrasts, voxels); NaN: not measured."""
         self._people += 1
         block_of, blocks = self._lattice.block_of, self._lattice.blocks
@@ -178,7 +173,7 @@ class LeftOutErrors:
 
     def half_widths(
         self,
-        gains: NDArray[np.floating] | None = None,
+        gains: Floats | None = None,
         *,
         segments: int,
         left_out_in_turn: bool = False,

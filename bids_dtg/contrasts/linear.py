@@ -16,11 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Indices, Mask, Values
 from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.connectome.form import rows_of
 from bids_dtg.contrasts.asymmetry import Homologues
@@ -28,7 +27,6 @@ from bids_dtg.contrasts.half_width import HalfWidths, LeftOutErrors
 from bids_dtg.contrasts.people import (
     FitData,
     FittedModel,
-    Float,
     MeanMaps,
     Person,
     mean_segments,
@@ -51,7 +49,6 @@ _MAPPED = _ARRAYS[:2]  # large tensors, which stay in the file
 _ROUNDING = 1e-9  # share of the mean below which differences are rounding error
 _PLACES = 4096  # voxels predicted at a time
 _PARTS = 8  # number of such parts after which memory of mapped arrays is released
-Floats = NDArray[np.floating[Any]]  # 32 bits in a bundle, 64 bits in a fit
 
 
 def shrinkage(minutes: float) -> float:
@@ -141,9 +138,9 @@ class LinearModel:
             let_go(array[rows])
 
 
-def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:
+def tensors_of(model: LinearModel) -> dict[str, Values]:
     """Return the model's tensors, as a bundle stores them."""
-    tensors: dict[str, NDArray[Any]] = {}
+    tensors: dict[str, Values] = {}
     for name in _ARRAYS:
         array = getattr(model, name)
         if array is not None:
@@ -302,12 +299,12 @@ class _SetFit:
     """One set's coefficients, fitted on all people and without each person."""
 
     rows: slice  # rows of the set
-    mean: Float  # (rois, places), mean over people of standardised rows
-    weights: Float  # (rois, places), of deviations
+    mean: Float64  # (rois, places), mean over people of standardised rows
+    weights: Float64  # (rois, places), of deviations
     variance: float  # of the weighted deviations
-    coefficients: Float  # (contrasts, rois), on weighted deviations
+    coefficients: Float64  # (contrasts, rois), on weighted deviations
     # The same without each person, for maps as deviations from others.
-    left_out: Sequence[Float]
+    left_out: Sequence[Float64]
 
     @classmethod
     def of(
@@ -324,7 +321,7 @@ class _SetFit:
         coefficients, left_out = _coefficients(products, strength)
         return cls(rows, mean, weights, variance, coefficients, left_out)
 
-    def predict_left_out(self, number: int, person: Person) -> Float:
+    def predict_left_out(self, number: int, person: Person) -> Float64:
         """Predict a training person's deviations by the fit to the others, (contrasts, places)."""
         deviation, _ = _deviation(person, self.rows, self.mean, self.weights)
         return self.left_out[number] @ deviation
@@ -334,16 +331,17 @@ class _SetFit:
 class _Products:
     """A person's own fit, and products of the deviation D (rois, places) over measured voxels."""
 
-    slopes: Float  # (contrasts, rois), of a least-squares fit to the person's maps
-    fitted: NDArray[np.bool_]  # (contrasts,), whether there is one
-    patterns: Float  # (patterns, rois, rois), D Dᵀ over the voxels of each pattern of missing data
-    pattern_of: NDArray[np.intp]  # (contrasts,), the pattern of each contrast
-    cross: Float  # (contrasts, rois), of D with the maps minus everybody's mean
-    left_out_cross: Float  # the same with the maps minus the mean of the others
+    slopes: Float64  # (contrasts, rois), of a least-squares fit to the person's maps
+    fitted: Mask  # (contrasts,), whether there is one
+    # (patterns, rois, rois), D Dᵀ over the voxels of each pattern of missing data
+    patterns: Float64
+    pattern_of: Indices  # (contrasts,), the pattern of each contrast
+    cross: Float64  # (contrasts, rois), of D with the maps minus everybody's mean
+    left_out_cross: Float64  # the same with the maps minus the mean of the others
 
     @classmethod
     def of(
-        cls, person: Person, maps: MeanMaps, mean: Float, deviation: Float
+        cls, person: Person, maps: MeanMaps, mean: Float64, deviation: Float64
     ) -> _Products:
         """Fit a person's maps on the mean plus the deviation, and compute the products."""
         fits, fitted = fit_maps(mean + deviation, person.maps)
@@ -363,14 +361,14 @@ class _Products:
         return cls(fits[:, 1:], fitted, patterns, pattern_of, cross, left_out_cross)
 
     @property
-    def gram(self) -> Float:
+    def gram(self) -> Float64:
         """D Dᵀ of each contrast, (contrasts, rois, rois)."""
         return self.patterns[self.pattern_of]
 
 
 def _coefficients(
     people: Sequence[_Products], strength: float
-) -> tuple[Float, list[Float]]:
+) -> tuple[Float64, list[Float64]]:
     """Return a set's coefficients (contrasts, rois), and those without each person.
 
     The latter take a connectome's deviation from everybody's mean and predict a map's deviation
@@ -405,15 +403,15 @@ def _coefficients(
     return averaged + _solved(gram + penalty, residual), left_out
 
 
-def _times(grams: Float, rows: Float) -> Float:
+def _times(grams: Float64, rows: Float64) -> Float64:
     return np.asarray((grams @ rows[..., None])[..., 0])
 
 
-def _solved(grams: Float, rows: Float) -> Float:
+def _solved(grams: Float64, rows: Float64) -> Float64:
     return np.asarray(np.linalg.solve(grams, rows[..., None])[..., 0])
 
 
-def _gains(products: Float, squares: Float) -> Float:
+def _gains(products: Float64, squares: Float64) -> Float64:
     """Return the gain of each contrast, (contrasts,); 0 if predictions do not differ.
 
     With few people, the slope of measured on predicted deviations is noisy. So the gain averages a
@@ -428,7 +426,7 @@ def _gains(products: Float, squares: Float) -> Float:
     return np.where(varies, gains, 0.0)
 
 
-def _mean_and_weights(people: Sequence[Person], rows: slice) -> tuple[Float, Float]:
+def _mean_and_weights(people: Sequence[Person], rows: slice) -> tuple[Float64, Float64]:
     """Return the mean of a set's standardised rows, and weights of deviations from it."""
     mean = np.zeros(people[0].connectomes[0][rows].shape)
     spread = np.zeros_like(mean)
@@ -445,8 +443,8 @@ def _mean_and_weights(people: Sequence[Person], rows: slice) -> tuple[Float, Flo
 
 
 def _deviation(
-    person: Person, rows: slice, mean: Float, weights: Float
-) -> tuple[Float, float]:
+    person: Person, rows: slice, mean: Float64, weights: Float64
+) -> tuple[Float64, float]:
     """Return means over segments of weighted deviations (rois, places) and of their squares."""
     mean_deviation = np.zeros(mean.shape)
     mean_square = 0.0
@@ -460,7 +458,7 @@ def _deviation(
     return mean_deviation, mean_square
 
 
-def _features_of(person: Person, rows: slice) -> Iterator[tuple[float, Float]]:
+def _features_of(person: Person, rows: slice) -> Iterator[tuple[float, Float64]]:
     """Yield each segment's weight in the mean, and a set's standardised rows (rois, places)."""
     total = sum(person.weights)
     for segment, weight in zip(person.connectomes, person.weights, strict=True):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Mask
 from bids_dtg.connectome.design import segment_weight
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
@@ -31,15 +31,15 @@ class Estimate:
 
     contrasts: tuple[Contrast, ...]  # rows of all arrays
     # (contrasts, voxels), in the units of the model's targets
-    values: NDArray[np.float32]
+    values: Float32
     n_segments: int  # segments of rest that were averaged
     seconds: float  # rest used, after censoring
     # Residual degrees of freedom, by which segments are weighted; NaN: weighted by seconds
     residual_dof: float = float("nan")
     # (contrasts, voxels), half-widths of the 90 % prediction intervals; None: the model has none
-    half_widths: NDArray[np.float32] | None = None
+    half_widths: Float32 | None = None
 
-    def map_of(self, label: str) -> NDArray[np.float32]:
+    def map_of(self, label: str) -> Float32:
         """Return the map of a contrast, (voxels,), by its label (ignoring case).
 
         Raises
@@ -59,7 +59,7 @@ class Estimate:
         return np.asarray(self.values[row])
 
 
-def require_finite(maps: NDArray[np.float32], contrasts: Sequence[Contrast]) -> None:
+def require_finite(maps: Float32, contrasts: Sequence[Contrast]) -> None:
     """Refuse maps with values that are not finite, before they are averaged or written.
 
     Parameters
@@ -116,17 +116,17 @@ class MapAverage:
         self._by_dof = by_dof
         self._seconds = 0.0
         self._dof = 0.0
-        self._mean: NDArray[np.float32] | None = None
+        self._mean: Float32 | None = None
         self._weight: Any = 0.0  # total weight, for all voxels or for each (voxels,)
         self._count = 0
 
     def add(
         self,
-        maps: NDArray[np.float32],
+        maps: Float32,
         *,
         seconds: float,
         residual_dof: float = float("nan"),
-        data: NDArray[np.bool_] | None = None,
+        data: Mask | None = None,
     ) -> None:
         """Add the maps (contrasts, voxels) of one segment of rest.
 
@@ -148,12 +148,12 @@ class MapAverage:
         self._mean += deviation * share
 
     @property
-    def data(self) -> NDArray[np.bool_]:
+    def data(self) -> Mask:
         """Whether any segment has data, (voxels,) or one value for all."""
         return np.asarray(self._weight > 0)
 
     @property
-    def mean(self) -> NDArray[np.float32]:
+    def mean(self) -> Float32:
         """(contrasts, voxels), the mean of the segments added so far; NaN where none has data."""
         assert self._mean is not None  # a segment was added
         if self.data.all():

@@ -10,21 +10,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats, Mask, Values
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.places import Places
 
-Array = NDArray[np.float32]
-Float = NDArray[np.float64]
 _FINGERPRINT_VOXELS = 64  # central voxels that are compared to recognise the same data
 
 
 class MapModel(Protocol):
     """A model that turns a connectome into maps."""
 
-    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(self, connectome: Float32) -> Float32:
         """Turn a connectome (rois, voxels) into maps (contrasts, voxels)."""
         ...
 
@@ -34,10 +33,10 @@ class Person:
     """One participant's arrays over the model's mask, memory-mapped."""
 
     label: str  # without sub-
-    connectomes: NDArray[np.floating]  # (segments, rois, voxels)
+    connectomes: Floats  # (segments, rois, voxels)
     weights: tuple[float, ...]  # weight of each segment, see `segment_weight`
     # Measured maps (contrasts, voxels) of a session, NaN: not measured; a second one is a retest.
-    sessions: tuple[NDArray[np.floating], ...]
+    sessions: tuple[Floats, ...]
     form: Form = MARGINAL  # of the connectomes
     minutes: float = float("nan")  # of rest in all segments together; NaN: not known
     residual_dof: float = float("nan")  # in all segments together; NaN: not known
@@ -54,7 +53,7 @@ class Person:
         return replace(self, connectomes=self.connectomes[:, rows])
 
     @property
-    def maps(self) -> NDArray[np.float32]:
+    def maps(self) -> Float32:
         """The maps to predict."""
         return self.sessions[0]
 
@@ -75,7 +74,7 @@ class FitData:
     places: Places  # voxels or parcels
 
 
-def predicted_maps(predict: Callable[[Array], Array], person: Person) -> Array:
+def predicted_maps(predict: Callable[[Float32], Float32], person: Person) -> Float32:
     """Predict a person's maps as the participant level does: the mean over segments."""
     average = MapAverage()
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
@@ -90,7 +89,7 @@ class FittedModel:
     """A fitted model, and what its bundle needs."""
 
     model: MapModel  # before the correction
-    tensors: Mapping[str, NDArray[Any]]  # weights for the bundle
+    tensors: Mapping[str, Values]  # weights for the bundle
     record: Mapping[str, Any]  # how it was fitted, for the model card
     kind: str = ""  # name of its row, which `analyses.fit` sets
     correction: Correction | None = None  # of its maps; None: none
@@ -104,7 +103,7 @@ class FittedModel:
     asymmetry_widths: HalfWidths | None = None
     words: str = ""  # sentence about the fit for the page; empty: none
 
-    def predict(self, person: Person) -> Array:
+    def predict(self, person: Person) -> Float32:
         """Predict a person's maps: the mean over segments, corrected."""
         maps = predicted_maps(self.model.predict, person)
         if self.correction is None:
@@ -116,7 +115,7 @@ class FittedModel:
 class MeanMaps:
     """Sums of people's measured maps, from which means are computed."""
 
-    total: Float  # (contrasts, voxels)
+    total: Float64  # (contrasts, voxels)
     count: NDArray[np.int64]  # people with a value, (contrasts, voxels)
 
     @classmethod
@@ -131,15 +130,15 @@ class MeanMaps:
         return cls(total, count)
 
     @property
-    def mean(self) -> Float:
+    def mean(self) -> Float64:
         """Mean maps, (contrasts, voxels); 0 where nobody was measured."""
         return np.asarray(self.total / np.maximum(self.count, 1))
 
-    def deviation(self, person: Person) -> Float:
+    def deviation(self, person: Person) -> Float64:
         """Return measured maps minus the mean; 0 where nothing was measured."""
         return np.where(np.isfinite(person.maps), person.maps - self.mean, 0.0)
 
-    def left_out(self, person: Person) -> tuple[Float, NDArray[np.bool_]]:
+    def left_out(self, person: Person) -> tuple[Float64, Mask]:
         """Return measured maps minus the mean of all others, and where both are measured."""
         is_measured = np.isfinite(person.maps)
         count = self.count - is_measured  # of the others
@@ -154,6 +153,6 @@ def mean_segments(people: Sequence[Person]) -> int:
     return round(float(np.mean([len(person.connectomes) for person in people])))
 
 
-def mean_maps(people: Sequence[Person]) -> Array:
+def mean_maps(people: Sequence[Person]) -> Float32:
     """Return the mean measured maps, (contrasts, voxels); 0 where nobody was measured."""
     return MeanMaps.of(people).mean.astype(np.float32)

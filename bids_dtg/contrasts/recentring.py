@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from bids_dtg.array_types import Float32, Float64, Floats, Mask, Values
 
 _ROUNDING = 1e-12  # a smaller share of a sum of squares is rounding error
 MOST_GAIN = 1.5  # upper limit of the gains
@@ -21,8 +21,8 @@ MOST_GAIN = 1.5  # upper limit of the gains
 class Correction:
     """A gain for each contrast and a map to add, applied to each prediction."""
 
-    gains: NDArray[np.float32]  # (contrasts,), 0 to MOST_GAIN
-    offset: NDArray[np.float32]  # (contrasts, voxels), in the units of the maps
+    gains: Float32  # (contrasts,), 0 to MOST_GAIN
+    offset: Float32  # (contrasts, voxels), in the units of the maps
 
     def __post_init__(self) -> None:
         if self.offset.ndim != 2 or self.gains.shape != self.offset.shape[:1]:
@@ -31,9 +31,9 @@ class Correction:
                 f"found {self.gains.shape} and {self.offset.shape}"
             )
 
-    def apply(self, maps: NDArray[Any]) -> NDArray[Any]:
+    def apply(self, maps: Values) -> Values:
         """Return gain · map + offset; maps are (contrasts, voxels)."""
-        corrected: NDArray[Any] = self.gains[:, None] * maps
+        corrected: Values = self.gains[:, None] * maps
         corrected += self.offset
         return corrected
 
@@ -43,9 +43,9 @@ class Correction:
 
 
 def recentre(
-    people: Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]],
-    mean_map: NDArray[np.floating[Any]],
-) -> tuple[Correction, NDArray[np.bool_]]:
+    people: Iterable[tuple[Floats, Floats]],
+    mean_map: Floats,
+) -> tuple[Correction, Mask]:
     """Estimate the correction: mean map + gain · (prediction - mean prediction).
 
     The gain of a contrast is the slope of measured on predicted deviations, over people and
@@ -99,8 +99,6 @@ def recentre(
     return Correction(gains.astype(np.float32), offset.astype(np.float32)), individual
 
 
-def _varies(
-    variance: NDArray[np.float64], squares: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def _varies(variance: Float64, squares: Float64) -> Mask:
     """Return whether a sum of squared deviations exceeds the rounding error of equal values."""
     return np.asarray(variance > _ROUNDING * squares)

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import lightning
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, IterableDataset
 
+from bids_dtg.array_types import Float32, Indices, Integers, Mask, Values
 from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.unet import AttentionUNet, on_grid
 from bids_dtg.contrasts.plan import TrainingPlan
@@ -33,8 +33,8 @@ from bids_dtg.training.loop import (
 )
 
 # Indices of a mask's voxels, in C order; a slice of all of them avoids a copy.
-Voxels = NDArray[np.intp] | slice
-Numbers = NDArray[np.integer[Any]]
+Voxels = Indices | slice
+
 _LINE = (
     "epoch {number}: loss {loss:.4f}, validation {validation_loss:.4f}, r {validation_r:.4f}, "
     "residual r {validation_residual_r:.4f}, rate {learning_rate:.0e}, {seconds:.0f} s"
@@ -76,9 +76,9 @@ class PersonSamples:
 
     def __init__(
         self,
-        connectomes: Sequence[NDArray[Any]] | NDArray[Any],
-        maps: Sequence[NDArray[Any]] | NDArray[Any],
-        mask: NDArray[np.bool_],
+        connectomes: Sequence[Values] | Values,
+        maps: Sequence[Values] | Values,
+        mask: Mask,
         *,
         zero_for_nan: bool = False,
     ) -> None:
@@ -91,21 +91,25 @@ class PersonSamples:
 
     def segment(
         self, person: int, segment: int, voxels: Voxels = slice(None)
-    ) -> NDArray[np.float32]:
+    ) -> Float32:
         """Return a connectome at voxels of the mask, (rois, voxels)."""
         segments = self._connectomes[person]
         rows = segments[segment % len(segments)][:, voxels]
         return np.asarray(rows.astype(np.float32, copy=False))
 
-    def maps(self, person: int, voxels: Voxels = slice(None)) -> NDArray[np.float32]:
+    def maps(self, person: int, voxels: Voxels = slice(None)) -> Float32:
         """Return the measured maps at voxels of the mask, (contrasts, voxels)."""
-        maps: NDArray[np.float32] = self._maps[person][:, voxels].astype(np.float32)
+        maps: Float32 = self._maps[person][:, voxels].astype(np.float32)
         if self._zero_for_nan:
             maps[np.isnan(maps)] = 0
         return maps
 
     def read(
-        self, people: Numbers, segments: Numbers, rng: np.random.Generator, pinned: bool
+        self,
+        people: Integers,
+        segments: Integers,
+        rng: np.random.Generator,
+        pinned: bool,
     ) -> list[Batch]:
         """Read one segment of each of some people, and their maps, on the whole grid.
 
@@ -172,7 +176,7 @@ def validation_batches(
         yield samples.read(people, segments, rng, pinned)
 
 
-def stacked(arrays: Iterator[NDArray[np.float32]], number: int, pinned: bool) -> Tensor:
+def stacked(arrays: Iterator[Float32], number: int, pinned: bool) -> Tensor:
     """Stack arrays in one tensor, each as soon as it is read."""
     first = next(arrays)
     stack = torch.empty((number, *first.shape), pin_memory=pinned)

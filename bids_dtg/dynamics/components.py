@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats
 from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.linear import FEWEST_CHOSEN, LagCovariances, TrainingPerson
 from bids_dtg.stats.agreement import agreement
-
-Values = NDArray[np.floating[Any]]
-Array = NDArray[np.float64]
 
 COMPONENTS = 5  # further ones have an intraclass correlation below .7 between sessions
 MOST_PEOPLE = 500  # from which components are computed
@@ -27,15 +23,15 @@ MOST_PEOPLE = 500  # from which components are computed
 class Components:
     """Principal components of covariances within a frame, computed from training people."""
 
-    mean: Array  # (edges,), of the training people's covariances
-    loadings: Array  # (components, edges), of length 1, by decreasing variance
-    sd: Array  # (components,), of the training people's scores
+    mean: Float64  # (edges,), of the training people's covariances
+    loadings: Float64  # (components, edges), of length 1, by decreasing variance
+    sd: Float64  # (components,), of the training people's scores
     shares: tuple[float, ...] = ()  # of the variance over people
     # ICC(A,1) of scores between sessions; empty: not known.
     reliability: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, edges: Values) -> Components:
+    def of(cls, edges: Floats) -> Components:
         """Compute the components from training people.
 
         Parameters
@@ -71,7 +67,7 @@ class Components:
         total = float(variances.clip(0).sum())
         return cls(mean, loadings, sd, tuple((variances[order] / total).tolist()))
 
-    def scores(self, edges: Values) -> Array:
+    def scores(self, edges: Floats) -> Float64:
         """Return scores (..., components), in standard deviations of the training people.
 
         Parameters
@@ -80,10 +76,10 @@ class Components:
             (..., edges), see `edges_of`.
         """
         centred = np.asarray(edges, np.float64) - self.mean
-        scores: Array = centred @ self.loadings.T / self.sd
+        scores: Float64 = centred @ self.loadings.T / self.sd
         return scores
 
-    def retest(self, first: Values, again: Values) -> tuple[float, ...]:
+    def retest(self, first: Floats, again: Floats) -> tuple[float, ...]:
         """Return the ICC(A,1) of each score between two sessions of the same people.
 
         It is empty if one of them is not defined.
@@ -98,7 +94,7 @@ class Components:
         return tuple(iccs.tolist()) if np.isfinite(iccs).all() else ()
 
 
-def edges_of(person: LagCovariances) -> Array:
+def edges_of(person: LagCovariances) -> Float64:
     """Return a person's unshrunken covariances within a frame, (edges,)."""
     return np.asarray(upper_edges(person.values[0]), np.float64)
 
@@ -117,8 +113,8 @@ def find_components(people: Iterable[TrainingPerson]) -> Components | None:
     Components
         None if there are fewer than two edges, or all people are equal.
     """
-    sessions: list[Values] = []
-    twice: dict[int, Values] = {}  # another session, by the person's row
+    sessions: list[Floats] = []
+    twice: dict[int, Floats] = {}  # another session, by the person's row
     for row, person in enumerate(people):
         sessions.append(edges_of(person.session))
         if person.again is not None:

@@ -9,11 +9,8 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from bids_dtg.array_types import Floats
 from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.analyses.linear_training import run_linear_training
 from bids_dtg.dynamics.bundle.linear import LinearBundle
@@ -119,7 +116,7 @@ def _compared(
     # The next run's series come from the oscillators; no image is made of them.
     again = LagCovariances.of(phantom.people.again([1])[-1, 0])
     edges = upper_edges(again.values[0])
-    predictions: dict[str, NDArray[np.floating[Any]]] = {
+    predictions: dict[str, Floats] = {
         "the linear core, from this run": model.connectivity(this_run),
         "this run's own connectivity": this_run.values[0],
         "the mean of the training people": model.infer_group().connectivity,

@@ -8,11 +8,11 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats, Mask
 from bids_dtg.dynamics.measures import autocorrelation, connectivity, fc_fit, spectra
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.phantom.people import (
@@ -34,7 +34,6 @@ from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Values = NDArray[np.floating[Any]]
 
 REGIONS = 34
 UNITS = {"a": "", "f": "Hz"}
@@ -75,7 +74,7 @@ class Demo:
     # By the parameter's name, over regions of all people.
     recovered: Mapping[str, Recovered]
     # (people, simulations, regions, frames), by the fitted model.
-    simulations: NDArray[np.float32]
+    simulations: Float32
 
 
 def run_network_demo(
@@ -171,7 +170,7 @@ def _tenth_of(epochs: int) -> Callable[[str], None]:
     return report
 
 
-def _recovered(truth: Values, mean: Values, sd: Values | None = None) -> Recovered:
+def _recovered(truth: Floats, mean: Floats, sd: Floats | None = None) -> Recovered:
     """Recover a parameter (people, regions) from values (people, regions[, values])."""
     means = mean.reshape(truth.size, -1)
     sds = np.zeros_like(means) if sd is None else sd.reshape(truth.size, -1)
@@ -179,7 +178,7 @@ def _recovered(truth: Values, mean: Values, sd: Values | None = None) -> Recover
     return recover(truth.ravel(), means, sds, person_of)
 
 
-def descriptors(networks: Networks) -> dict[str, Values]:
+def descriptors(networks: Networks) -> dict[str, Floats]:
     """Return model-free descriptors of series, (people, regions) each."""
     frequencies, power = spectra(networks.series, networks.tr_seconds)
     return {
@@ -190,7 +189,7 @@ def descriptors(networks: Networks) -> dict[str, Values]:
 
 
 def _write_table(path: Path, demo: Demo) -> None:
-    columns: dict[str, Values] = {}
+    columns: dict[str, Floats] = {}
     for name, recovered in demo.recovered.items():
         columns[f"{name}_true"] = recovered.truth.round(_DIGITS)
         columns[f"{name}_recovered"] = recovered.value.round(_DIGITS)
@@ -284,7 +283,7 @@ def _picture(demo: Demo) -> bytes:
 
 
 def _draw_parameter(
-    axes: Axes, name: str, recovered: Recovered, oscillating: NDArray[np.bool_]
+    axes: Axes, name: str, recovered: Recovered, oscillating: Mask
 ) -> None:
     low, high = recovered.interval
     for rows, colour, marker, label in (

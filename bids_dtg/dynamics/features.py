@@ -7,37 +7,35 @@ surrogate maps that are as smooth as the map itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats, Indices
 from bids_dtg.dynamics.measures import connectivity, low_power, zero_crossings
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.stats.correlation import correlation
 
-Values = NDArray[np.floating[Any]]
 Pairs = Sequence[tuple[int, int]]
 
 _SAME = 1e-6  # share of a map's range below which two values are equal, as files round
 _ROUNDING = 1e-12  # relative tolerance, so that a surrogate equal to the map reaches its statistic
 
 
-def _in_strength(networks: Networks) -> Values:
-    strength: Values = networks.weights.sum(axis=2)
+def _in_strength(networks: Networks) -> Floats:
+    strength: Floats = networks.weights.sum(axis=2)
     return strength
 
 
-def _centrality(networks: Networks) -> Values:
+def _centrality(networks: Networks) -> Floats:
     """Return the non-negative eigenvector of the weights, with length 1."""
     eigenvalues, vectors = np.linalg.eig(networks.weights.astype(np.float64))
     largest = eigenvalues.real.argmax(axis=1)[:, None, None]
     leading = np.take_along_axis(vectors, largest, axis=2)[..., 0]
-    centrality: Values = np.abs(leading.real)
+    centrality: Floats = np.abs(leading.real)
     return centrality
 
 
-def _component(networks: Networks, number: int) -> Values:
+def _component(networks: Networks, number: int) -> Floats:
     """Return a principal component's map, whose time course correlates with the mean signal."""
     fc = connectivity(networks.series)
     loadings = np.linalg.eigh(fc)[1][..., -number]
@@ -45,16 +43,16 @@ def _component(networks: Networks, number: int) -> Values:
     return loadings * np.where(covariance < 0, -1.0, 1.0)[:, None]
 
 
-def _with_mean_signal(networks: Networks) -> Values:
+def _with_mean_signal(networks: Networks) -> Floats:
     return correlation(networks.series, networks.series.mean(axis=1, keepdims=True))
 
 
-def _with_network_input(networks: Networks) -> Values:
+def _with_network_input(networks: Networks) -> Floats:
     return correlation(networks.series, networks.network_input)
 
 
 # By name: words for pages, and a function that returns the feature, (people, regions).
-FEATURES: Mapping[str, tuple[str, Callable[[Networks], Values]]] = {
+FEATURES: Mapping[str, tuple[str, Callable[[Networks], Floats]]] = {
     "in_strength": ("sum of a region's connections", _in_strength),
     "centrality": ("eigenvector centrality", _centrality),
     "pca_1": ("first principal component", lambda networks: _component(networks, 1)),
@@ -69,7 +67,7 @@ FEATURES: Mapping[str, tuple[str, Callable[[Networks], Values]]] = {
 }
 
 
-def features_of(networks: Networks) -> dict[str, Values]:
+def features_of(networks: Networks) -> dict[str, Floats]:
     """Return every feature of `FEATURES` by name, (people, regions).
 
     Notes
@@ -91,7 +89,7 @@ def features_of(networks: Networks) -> dict[str, Values]:
     return {name: compute(networks) for name, (_, compute) in FEATURES.items()}
 
 
-def regress(feature: Values, theta: Values) -> tuple[int, float, Values, Values]:
+def regress(feature: Floats, theta: Floats) -> tuple[int, float, Floats, Floats]:
     """Regress a feature on regional parameters, over all pairs of a person and a region.
 
     The method is ordinary least squares on the z-scored feature, with an intercept.
@@ -145,8 +143,8 @@ def regress(feature: Values, theta: Values) -> tuple[int, float, Values, Values]
 
 
 def regress_regions(
-    feature: Values, theta: Values, surrogates: Values
-) -> tuple[int, float, float, Values, Values]:
+    feature: Floats, theta: Floats, surrogates: Floats
+) -> tuple[int, float, float, Floats, Floats]:
     """Regress a feature on regional parameters over regions, with p from surrogate maps.
 
     Parameters
@@ -194,7 +192,7 @@ def regress_regions(
     return len(x), float(explained[0]), float(_p(explained)), r[0], p_of_r
 
 
-def _p(statistics: Values) -> Values:
+def _p(statistics: Floats) -> Floats:
     """Return p from statistics (1 + surrogates, ...); the first one is the map's.
 
     It is never 0, because the map itself could have been drawn (Phipson & Smyth 2010, Stat. Appl.
@@ -204,7 +202,7 @@ def _p(statistics: Values) -> Values:
     return np.asarray(reached.mean(axis=0))
 
 
-def _explained(x: Values, maps: Values) -> Values:
+def _explained(x: Floats, maps: Floats) -> Floats:
     """Return the adjusted R² of each of `maps` (maps, items) by x, (items, parameters)."""
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
     means = maps.mean(axis=1, dtype=np.float64, keepdims=True)
@@ -213,11 +211,11 @@ def _explained(x: Values, maps: Values) -> Values:
     z = (values / np.where(spread > 0, spread, np.nan)).T
     coefficients, _, rank, _ = np.linalg.lstsq(centred, z, rcond=None)
     unexplained = np.square(z - centred @ coefficients).mean(axis=0)
-    adjusted: Values = 1.0 - unexplained * (len(x) - 1) / (len(x) - int(rank) - 1)
+    adjusted: Floats = 1.0 - unexplained * (len(x) - 1) / (len(x) - int(rank) - 1)
     return adjusted
 
 
-def unmirrored(feature: Values, pairs: Pairs) -> NDArray[np.intp]:
+def unmirrored(feature: Floats, pairs: Pairs) -> Indices:
     """Return the regions whose values in a map are not copies from the other hemisphere.
 
     Parameters
@@ -248,8 +246,8 @@ def unmirrored(feature: Values, pairs: Pairs) -> NDArray[np.intp]:
 
 
 def surrogates_of(
-    values: Values, positions: Values, pairs: Pairs, number: int, seed: int
-) -> Values:
+    values: Floats, positions: Floats, pairs: Pairs, number: int, seed: int
+) -> Floats:
     """Return random maps with the spatial autocorrelation of a map.
 
     The map is expanded in eigenvectors of the centred matrix of inverse distances, from patterns

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.array_types import Float32, Mask
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.networks import Networks
@@ -54,7 +54,7 @@ class Fitted:
     regions: tuple[str, ...]  # names
     tr_seconds: float
     frames: int  # of each series
-    trained: NDArray[np.bool_]  # (people, regions): whether a series was trained on
+    trained: Mask  # (people, regions): whether a series was trained on
     restarts: tuple[Restart, ...] = ()  # all trainings, in order
     chosen: int = 0  # number of the chosen restart
 
@@ -80,7 +80,7 @@ class Fitted:
 
     def simulate(
         self, networks: Networks, *, simulations: int = 50, seed: int = 0
-    ) -> NDArray[np.float32]:
+    ) -> Float32:
         """Simulate sessions of training participants.
 
         Parameters
@@ -206,9 +206,7 @@ def require_continuable(
             )
 
 
-def choose_trained(
-    people: int, regions: int, recipe: Recipe, seed: int
-) -> NDArray[np.bool_]:
+def choose_trained(people: int, regions: int, recipe: Recipe, seed: int) -> Mask:
     """Draw which series are trained on, (people, regions); all if none are held out.
 
     Examples
@@ -247,7 +245,7 @@ def choose_restart(restarts: tuple[Restart, ...]) -> int:
 
 def _train(
     networks: Networks,
-    trained: NDArray[np.bool_],
+    trained: Mask,
     recipe: Recipe,
     seed: int,
     number: int,

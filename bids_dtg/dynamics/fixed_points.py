@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.array_types import Floats, Indices, Mask
 from bids_dtg.dynamics.model import NetworkModel
-
-Values = NDArray[np.floating[Any]]
-Numbers = NDArray[np.intp]
 
 TOLERANCE = 1e-6  # largest element of f at an accepted fixed point
 APART = 1e-4  # roots closer than this are considered equal
@@ -57,12 +55,12 @@ class Field:
     def __init__(
         self,
         model: NetworkModel,
-        region: Values,
-        person: Values,
+        region: Floats,
+        person: Floats,
         *,
-        weights: Values | None = None,
-        network: Values | float = 0.0,
-        external: Values | float = 0.0,
+        weights: Floats | None = None,
+        network: Floats | float = 0.0,
+        external: Floats | float = 0.0,
     ) -> None:
         # NumPy, because a search is thousands of small steps, for which torch is 7 times slower.
         self.cases, self.regions = region.shape[:2]
@@ -100,13 +98,13 @@ class Field:
         """Dimension of a state."""
         return int(self.regions * len(self._observation))
 
-    def change(self, states: Values, case: Numbers) -> Values:
+    def change(self, states: Floats, case: Indices) -> Floats:
         """Return f at states, (rows, dimension); `case` has the case of each row."""
         active = np.maximum(self._activity(states, case), 0.0)
-        change: Values = active @ self._out_weight.T + self._out_bias
+        change: Floats = active @ self._out_weight.T + self._out_bias
         return change.reshape(states.shape)
 
-    def jacobian(self, states: Values, case: Numbers) -> Values:
+    def jacobian(self, states: Floats, case: Indices) -> Floats:
         """Return the derivatives of f, (rows, dimension, dimension)."""
         gain = self._out_weight * (self._activity(states, case) > 0)[:, :, None]
         by_network = gain @ self._network_weight  # (rows, regions, states)
@@ -114,20 +112,20 @@ class Field:
         jacobian = np.einsum("rna,nmb->rnamb", by_network, coupling)
         regions = np.arange(self.regions)
         jacobian[:, regions, :, regions] += (gain @ self._state_weight).swapaxes(0, 1)
-        whole: Values = jacobian.reshape(len(states), self.dimension, self.dimension)
+        whole: Floats = jacobian.reshape(len(states), self.dimension, self.dimension)
         return whole
 
-    def _activity(self, states: Values, case: Numbers) -> Values:
+    def _activity(self, states: Floats, case: Indices) -> Floats:
         """Return the activity of the hidden layer, (rows, regions, hidden)."""
         by_region = states.reshape(len(states), self.regions, len(self._observation))
         arriving = (by_region @ self._observation) @ self._weights.T
-        activity: Values = by_region @ self._state_weight.T + self._constant[case]
+        activity: Floats = by_region @ self._state_weight.T + self._constant[case]
         activity += np.multiply.outer(arriving, self._network_weight)
         return activity
 
 
-def _array(tensor: Tensor) -> Values:
-    values: Values = tensor.detach().cpu().double().numpy()
+def _array(tensor: Tensor) -> Floats:
+    values: Floats = tensor.detach().cpu().double().numpy()
     return values
 
 
@@ -136,30 +134,30 @@ class FixedPoints:
     """The fixed points of several cases, one row each."""
 
     shape: tuple[int, ...]  # of the cases
-    case: Numbers  # (points,), number of the case; `numpy.unravel_index` turns it into an index
-    states: Values  # (points, dimension)
+    case: Indices  # (points,), number of the case; `numpy.unravel_index` turns it into an index
+    states: Floats  # (points, dimension)
     # (points, dimension), of the derivatives of f.
     eigenvalues: NDArray[np.complexfloating[Any]]
 
     @property
-    def stable_flow(self) -> NDArray[np.bool_]:
+    def stable_flow(self) -> Mask:
         """(points,): whether each is stable under the differential equation x' = f(x)."""
-        stable: NDArray[np.bool_] = np.all(np.real(self.eigenvalues) < 0, axis=1)
+        stable: Mask = np.all(np.real(self.eigenvalues) < 0, axis=1)
         return stable
 
     @property
-    def stable_map(self) -> NDArray[np.bool_]:
+    def stable_map(self) -> Mask:
         """(points,): whether each is stable under the trained map, x + f(x)."""
-        stable: NDArray[np.bool_] = (np.abs(1.0 + self.eigenvalues) < 1.0).all(axis=1)
+        stable: Mask = (np.abs(1.0 + self.eigenvalues) < 1.0).all(axis=1)
         return stable
 
     @property
-    def rotates(self) -> NDArray[np.bool_]:
+    def rotates(self) -> Mask:
         """(points,): whether some eigenvalues are complex."""
-        rotates: NDArray[np.bool_] = (np.abs(self.eigenvalues.imag) > 1e-9).any(axis=1)
+        rotates: Mask = (np.abs(self.eigenvalues.imag) > 1e-9).any(axis=1)
         return rotates
 
-    def number(self, counted: NDArray[np.bool_] | None = None) -> Numbers:
+    def number(self, counted: Mask | None = None) -> Indices:
         """Return the number of fixed points of each case, in the cases' shape.
 
         Parameters
@@ -173,8 +171,8 @@ class FixedPoints:
 
 def node_fixed_points(
     model: NetworkModel,
-    region: Values,
-    person: Values,
+    region: Floats,
+    person: Floats,
     *,
     levels: Sequence[float] = (-1.0, 0.0, 1.0),
     starts: int = 60,
@@ -220,7 +218,7 @@ def node_fixed_points(
 
 
 def _node_field(
-    model: NetworkModel, region: Values, person: Values, levels: Sequence[float]
+    model: NetworkModel, region: Floats, person: Floats, levels: Sequence[float]
 ) -> tuple[Field, tuple[int, ...]]:
     """Return the field of single regions at all combinations of inputs, and the cases' shape."""
     external = levels if model.recipe.external_inputs else (0.0,)
@@ -239,9 +237,9 @@ def _node_field(
 
 def network_fixed_points(
     model: NetworkModel,
-    weights: Values,
-    region: Values,
-    person: Values,
+    weights: Floats,
+    region: Floats,
+    person: Floats,
     *,
     starts: int = 100,
     seed: int = 0,
@@ -334,14 +332,14 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
 
 
 def _eigenvalues(
-    field: Field, states: Values, case: Numbers
+    field: Field, states: Floats, case: Indices
 ) -> NDArray[np.complexfloating[Any]]:
     values = np.linalg.eigvals(field.jacobian(states, case))
     order = np.argsort(values.real, axis=1)
     return np.take_along_axis(values, order, axis=1).astype(complex)
 
 
-def _is_repeated(ends: Values, is_root: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _is_repeated(ends: Floats, is_root: Mask) -> Mask:
     """Return which ends of searches are roots that an earlier start has reached, (cases, starts).
 
     Parameters
@@ -360,9 +358,7 @@ def _is_repeated(ends: Values, is_root: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return is_repeated
 
 
-def _roots(
-    field: Field, starts: Values, case: Numbers
-) -> tuple[Values, NDArray[np.bool_]]:
+def _roots(field: Field, starts: Floats, case: Indices) -> tuple[Floats, Mask]:
     """Return the ends of the searches, (rows, dimension), and whether each is a root.
 
     No method finds all roots; each of the three takes the starts that the one before left over.
@@ -378,7 +374,7 @@ def _roots(
     return states, is_root
 
 
-def _newton(field: Field, starts: Values, case: Numbers) -> Values:
+def _newton(field: Field, starts: Floats, case: Indices) -> Floats:
     """Search by a damped Newton method, which can stop where f is not differentiable."""
     states, change = starts.copy(), field.change(starts, case)
     going = np.arange(len(states))
@@ -391,7 +387,7 @@ def _newton(field: Field, starts: Values, case: Numbers) -> Values:
     return states
 
 
-def _implicit(field: Field, starts: Values, case: Numbers) -> Values:
+def _implicit(field: Field, starts: Floats, case: Indices) -> Floats:
     """Follow the flow until it rests, by growing implicit steps, which cross non-smooth points."""
     states, going = starts.copy(), np.arange(len(starts))
     identity = np.eye(field.dimension)
@@ -406,7 +402,7 @@ def _implicit(field: Field, starts: Values, case: Numbers) -> Values:
     return states
 
 
-def _hybrid(field: Field, starts: Values, case: Numbers) -> Values:
+def _hybrid(field: Field, starts: Floats, case: Indices) -> Floats:
     """Search by SciPy's hybrid method, one start at a time."""
     from scipy.optimize import root
 
@@ -423,9 +419,9 @@ def _hybrid(field: Field, starts: Values, case: Numbers) -> Values:
     return np.array(ends)
 
 
-def _newton_step(jacobian: Values, change: Values) -> Values:
+def _newton_step(jacobian: Floats, change: Floats) -> Floats:
     try:
-        step: Values = np.linalg.solve(jacobian, -change[..., None])[..., 0]
+        step: Floats = np.linalg.solve(jacobian, -change[..., None])[..., 0]
     except np.linalg.LinAlgError:
         # f is constant where no unit of a hidden layer is active.
         step = (np.linalg.pinv(jacobian) @ -change[..., None])[..., 0]
@@ -434,12 +430,12 @@ def _newton_step(jacobian: Values, change: Values) -> Values:
 
 def _advance(
     field: Field,
-    states: Values,
-    change: Values,
-    case: Numbers,
-    going: Numbers,
-    step: Values,
-) -> Numbers:
+    states: Floats,
+    change: Floats,
+    case: Indices,
+    going: Indices,
+    step: Floats,
+) -> Indices:
     """Take the steps, each halved until it reduces f; return the rows where one did.
 
     `states` and `change` are updated in place.
@@ -462,12 +458,12 @@ def _advance(
 
 def node_settling(
     model: NetworkModel,
-    region: Values,
-    person: Values,
+    region: Floats,
+    person: Floats,
     *,
     levels: Sequence[float] = (-1.0, 0.0, 1.0),
     seed: int = 0,
-) -> NDArray[np.bool_]:
+) -> Mask:
     """Test whether single regions settle at constant inputs, as `network_settling` does.
 
     Parameters
@@ -496,12 +492,12 @@ def node_settling(
 
 def network_settling(
     model: NetworkModel,
-    weights: Values,
-    region: Values,
-    person: Values,
+    weights: Floats,
+    region: Floats,
+    person: Floats,
     *,
     seed: int = 0,
-) -> NDArray[np.bool_]:
+) -> Mask:
     """Step people's networks without noise by x + f(x), and test whether they settle.
 
     A network has settled if its last tenth of the frames stays within 1e-3 of the final state. It
@@ -541,7 +537,7 @@ def network_settling(
     return np.array(settled)
 
 
-def _settles(field: Field, states: Values, case: Numbers) -> NDArray[np.bool_]:
+def _settles(field: Field, states: Floats, case: Indices) -> Mask:
     states, settled = _followed(field, states, case, _SETTLING)
     # A state that has diverged cannot be followed further.
     rest = np.flatnonzero(~settled & np.isfinite(states).all(axis=1))
@@ -552,8 +548,8 @@ def _settles(field: Field, states: Values, case: Numbers) -> NDArray[np.bool_]:
 
 
 def _followed(
-    field: Field, states: Values, case: Numbers, frames: int
-) -> tuple[Values, NDArray[np.bool_]]:
+    field: Field, states: Floats, case: Indices, frames: int
+) -> tuple[Floats, Mask]:
     """Step states for some frames; return the last states, and whether each has settled."""
     last = []
     with np.errstate(over="ignore", invalid="ignore"):  # diverging states

@@ -6,36 +6,34 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.array_types import Float64
 from bids_dtg.dynamics.encoders import Gaussian
 from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
     """Gaussian posteriors of several people: means and standard deviations."""
 
-    region_mean: Array  # (people, regions, region parameters)
-    region_sd: Array
-    person_mean: Array  # (people, person parameters)
-    person_sd: Array
-    first_mean: Array  # (people, regions, states), of the state at the first frame
-    first_sd: Array
+    region_mean: Float64  # (people, regions, region parameters)
+    region_sd: Float64
+    person_mean: Float64  # (people, person parameters)
+    person_sd: Float64
+    first_mean: Float64  # (people, regions, states), of the state at the first frame
+    first_sd: Float64
 
-    def draw_region(self, rng: np.random.Generator, *samples: int) -> Array:
+    def draw_region(self, rng: np.random.Generator, *samples: int) -> Float64:
         """Return samples of the region parameters, (*samples, people, regions, parameters)."""
         return _drawn(self.region_mean, self.region_sd, rng, *samples)
 
-    def draw_person(self, rng: np.random.Generator, *samples: int) -> Array:
+    def draw_person(self, rng: np.random.Generator, *samples: int) -> Float64:
         """Return samples of the person parameters, (*samples, people, parameters)."""
         return _drawn(self.person_mean, self.person_sd, rng, *samples)
 
-    def draw_first(self, rng: np.random.Generator) -> Array:
+    def draw_first(self, rng: np.random.Generator) -> Float64:
         """Return a sample of the first states, (people, regions, states)."""
         return _drawn(self.first_mean, self.first_sd, rng)
 
@@ -46,7 +44,9 @@ class Inferred:
         )
 
 
-def _drawn(mean: Array, sd: Array, rng: np.random.Generator, *samples: int) -> Array:
+def _drawn(
+    mean: Float64, sd: Float64, rng: np.random.Generator, *samples: int
+) -> Float64:
     return mean + sd * rng.standard_normal((*samples, *mean.shape))
 
 
@@ -72,7 +72,7 @@ def infer(
     """
     like = model.observation.weight
 
-    def by_frame(array: Array) -> Tensor:  # (regions, frames) -> (frames, regions)
+    def by_frame(array: Float64) -> Tensor:  # (regions, frames) -> (frames, regions)
         return torch.as_tensor(np.ascontiguousarray(array.T)).to(like)
 
     region, first = [], []
@@ -96,6 +96,6 @@ def infer(
     )
 
 
-def _stacked(gaussian: Gaussian) -> Array:
+def _stacked(gaussian: Gaussian) -> Float64:
     """(2, *shape): mean and standard deviation."""
     return torch.stack((gaussian.mean, gaussian.sd)).cpu().double().numpy()

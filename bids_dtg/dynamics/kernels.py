@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numba import float32, njit, void
-from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-Array = NDArray[np.float32]
+from bids_dtg.array_types import Float32
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {
@@ -87,13 +87,13 @@ def _tanh(x: Any) -> Any:
 
 
 @_inner
-def _add(total: Array, part: Array) -> None:
+def _add(total: Float32, part: Float32) -> None:
     for i in range(part.size):
         total[i] += part[i]
 
 
 @_inner
-def _largest(values: Array) -> Any:
+def _largest(values: Float32) -> Any:
     most = _ZERO
     for i in range(values.size):
         size = abs(values[i])
@@ -102,38 +102,40 @@ def _largest(values: Array) -> Any:
 
 
 @_inner
-def _open_sigmoids(gates: Array, constants: Array) -> None:
+def _open_sigmoids(gates: Float32, constants: Float32) -> None:
     for i in range(gates.size):
         gates[i] = _sigmoid(gates[i] + constants[i])
 
 
 @_inner
-def _open_tanh(gates: Array, constants: Array) -> None:
+def _open_tanh(gates: Float32, constants: Float32) -> None:
     for i in range(gates.size):
         gates[i] = _tanh(gates[i] + constants[i])
 
 
 @_inner
-def _remember(take: Array, keep: Array, change: Array, old: Array, new: Array) -> None:
+def _remember(
+    take: Float32, keep: Float32, change: Float32, old: Float32, new: Float32
+) -> None:
     for i in range(new.size):
         new[i] = keep[i] * old[i] + take[i] * change[i]
 
 
 @_inner
-def _show(show: Array, cell: Array, units: Array) -> None:
+def _show(show: Float32, cell: Float32, units: Float32) -> None:
     for i in range(cell.size):
         units[i] = show[i] * _tanh(cell[i])
 
 
 @_kernel(_MATRIX, _MATRIX, _MATRIX, _CUBE, _CUBE, _CUBE, _CUBE)
 def _forward(
-    weights: Array,
-    constants: Array,
-    out: Array,
-    before: Array,
-    gates: Array,
-    cells: Array,
-    results: Array,
+    weights: Float32,
+    constants: Float32,
+    out: Float32,
+    before: Float32,
+    gates: Float32,
+    cells: Float32,
+    results: Float32,
 ) -> None:
     """Run an LSTM.
 
@@ -180,7 +182,11 @@ def _forward(
 
 @_inner
 def _back_show(
-    show: Array, cell: Array, grad_units: Array, grad_cells: Array, grad_show: Array
+    show: Float32,
+    cell: Float32,
+    grad_units: Float32,
+    grad_cells: Float32,
+    grad_show: Float32,
 ) -> None:
     for i in range(cell.size):
         output = _tanh(cell[i])
@@ -191,7 +197,11 @@ def _back_show(
 
 @_inner
 def _back_take(
-    take: Array, change: Array, grad_cells: Array, grad_take: Array, grad_change: Array
+    take: Float32,
+    change: Float32,
+    grad_cells: Float32,
+    grad_take: Float32,
+    grad_change: Float32,
 ) -> None:
     for i in range(take.size):
         t = take[i]
@@ -201,7 +211,9 @@ def _back_take(
 
 
 @_inner
-def _back_keep(keep: Array, old: Array, grad_cells: Array, grad_keep: Array) -> None:
+def _back_keep(
+    keep: Float32, old: Float32, grad_cells: Float32, grad_keep: Float32
+) -> None:
     for i in range(keep.size):
         k = keep[i]
         grad_keep[i] = (k - k * k) * old[i] * grad_cells[i]
@@ -210,16 +222,16 @@ def _back_keep(keep: Array, old: Array, grad_cells: Array, grad_keep: Array) -> 
 
 @_kernel(*(_MATRIX,) * 2, *(_CUBE,) * 4, *(_MATRIX,) * 4)
 def _backward(
-    back: Array,
-    out: Array,
-    before: Array,
-    gates: Array,
-    cells: Array,
-    grad_results: Array,
-    grad_last: Array,
-    grad_weights: Array,
-    grad_constants: Array,
-    grad_out: Array,
+    back: Float32,
+    out: Float32,
+    before: Float32,
+    gates: Float32,
+    cells: Float32,
+    grad_results: Float32,
+    grad_last: Float32,
+    grad_weights: Float32,
+    grad_constants: Float32,
+    grad_out: Float32,
 ) -> None:
     """Add an LSTM's gradient to `grad_weights`, `grad_constants` and `grad_out`.
 
@@ -275,52 +287,52 @@ def _backward(
 
 
 @_inner
-def _rectify(activity: Array, constant: Array) -> None:
+def _rectify(activity: Float32, constant: Float32) -> None:
     for i in range(activity.size):
         a = activity[i] + constant[i]
         activity[i] = a if a > _ZERO else a * _ZERO
 
 
 @_inner
-def _where_active(gradient: Array, activity: Array) -> None:
+def _where_active(gradient: Float32, activity: Float32) -> None:
     for i in range(activity.size):
         gradient[i] = gradient[i] if activity[i] > _ZERO else _ZERO
 
 
 @_inner
-def _error(after: Array, before: Array, bias: Array, change: Array) -> None:
+def _error(after: Float32, before: Float32, bias: Float32, change: Float32) -> None:
     for i in range(change.size):
         change[i] = after[i] - before[i] - bias[i] - change[i]
 
 
 @_inner
-def _add_squares(total: Array, error: Array) -> None:
+def _add_squares(total: Float32, error: Float32) -> None:
     for i in range(error.size):
         total[i] += error[i] * error[i]
 
 
 @_inner
-def _to_gradient(error: Array, grad_square: Array) -> None:
+def _to_gradient(error: Float32, grad_square: Float32) -> None:
     for i in range(error.size):
         error[i] *= -_TWO * grad_square[i]
 
 
 @_inner
-def _subtract(total: Array, part: Array) -> None:
+def _subtract(total: Float32, part: Float32) -> None:
     for i in range(part.size):
         total[i] -= part[i]
 
 
 @_inner
 def _transition(
-    inputs: Array,
-    after: Array,
-    hidden: Array,
-    constant: Array,
-    out: Array,
-    bias: Array,
-    activity: Array,
-    error: Array,
+    inputs: Float32,
+    after: Float32,
+    hidden: Float32,
+    constant: Float32,
+    out: Float32,
+    bias: Float32,
+    activity: Float32,
+    error: Float32,
 ) -> None:
     """Write the hidden layer's activity at a frame, and the error of the state it predicts."""
     np.dot(hidden, inputs, activity)
@@ -333,12 +345,12 @@ def _transition(
 
 @_kernel(_CUBE, *(_MATRIX,) * 5)
 def _squares(
-    inputs: Array,
-    hidden: Array,
-    constant: Array,
-    out: Array,
-    bias: Array,
-    total: Array,
+    inputs: Float32,
+    hidden: Float32,
+    constant: Float32,
+    out: Float32,
+    bias: Float32,
+    total: Float32,
 ) -> None:
     """Add up the squares of all errors; arguments as for `transition_squares`, bias by column."""
     activity, error = np.empty_like(constant), np.empty_like(bias)
@@ -350,17 +362,17 @@ def _squares(
 
 @_kernel(_CUBE, *(_MATRIX,) * 5, _CUBE, *(_MATRIX,) * 4)
 def _squares_backward(
-    inputs: Array,
-    hidden: Array,
-    constant: Array,
-    out: Array,
-    bias: Array,
-    grad_total: Array,
-    grad_inputs: Array,
-    grad_hidden: Array,
-    grad_constant: Array,
-    grad_out: Array,
-    grad_bias: Array,
+    inputs: Float32,
+    hidden: Float32,
+    constant: Float32,
+    out: Float32,
+    bias: Float32,
+    grad_total: Float32,
+    grad_inputs: Float32,
+    grad_hidden: Float32,
+    grad_constant: Float32,
+    grad_out: Float32,
+    grad_bias: Float32,
 ) -> None:
     """Add the gradients of `_squares` to the last five arrays.
 
@@ -394,7 +406,7 @@ def _squares_backward(
 _BLAS = ThreadpoolController()  # has SciPy's, which Numba's matrix products have loaded
 
 
-def _run(kernel: Callable[..., None], *arrays: Array) -> None:
+def _run(kernel: Callable[..., None], *arrays: Float32) -> None:
     """Call a kernel on one thread: a frame's matrix products are too small to share."""
     with _BLAS.limit(limits=1, user_api="blas"):
         kernel(*arrays)
@@ -415,14 +427,14 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._spare: list[Array] = []
+        self._spare: list[Float32] = []
 
-    def take(self, size: int) -> Array:
+    def take(self, size: int) -> Float32:
         """Return a block of at least `size` values that nothing else uses."""
         block = self._spare.pop() if self._spare else np.empty(0, np.float32)
         return block if block.size >= size else np.empty(size, np.float32)
 
-    def give_back(self, block: Array) -> None:
+    def give_back(self, block: Float32) -> None:
         """Let a later pass write over a block."""
         self._spare.append(block)
 

@@ -10,18 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats, Mask
 from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.stats.correlation import correlation
-
-Values = NDArray[np.floating[Any]]
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 LAGS = 2  # the largest lag, in frames
 FEWEST_PEOPLE = 5  # to train on
@@ -49,7 +44,7 @@ class LagCovariances:
         The values have another shape.
     """
 
-    values: Array  # (lags + 1, regions, regions), lag by lag; the row's region is the later one
+    values: Float64  # (lags + 1, regions, regions), lag by lag; the row's region is the later one
     frames: int  # number of kept frames
     dof: float = float("nan")  # degrees of freedom left after cleaning; NaN: not known
 
@@ -65,7 +60,7 @@ class LagCovariances:
 
     @classmethod
     def of(
-        cls, series: Values, keep: Mask | None = None, dof: float = float("nan")
+        cls, series: Floats, keep: Mask | None = None, dof: float = float("nan")
     ) -> LagCovariances:
         """Return the covariances of a session, each region with variance 1.
 
@@ -130,14 +125,14 @@ class GroupSums:
     (3, 270.0, True)
     """
 
-    total: Array  # (lags + 1, regions, regions), sum over people
+    total: Float64  # (lags + 1, regions, regions), sum over people
     people: int
     dof: float  # of all people together, see `LagCovariances.independent`
 
     @classmethod
     def over(cls, people: Iterable[LagCovariances]) -> GroupSums:
         """Return the sums over people, each with the same weight however long the session is."""
-        total: Array = np.zeros((LAGS + 1, 0, 0))
+        total: Float64 = np.zeros((LAGS + 1, 0, 0))
         count = 0
         dof = 0.0
         for person in people:
@@ -147,7 +142,7 @@ class GroupSums:
         return cls(total, count, dof)
 
     @property
-    def mean(self) -> Array:
+    def mean(self) -> Float64:
         """(lags + 1, regions, regions), mean over people."""
         return self.total / self.people
 
@@ -161,16 +156,17 @@ class GroupSums:
 class LinearProcess:
     """A stationary autoregressive process of regions with Gaussian noise."""
 
-    transitions: Array  # (order, regions, regions), weights of the previous frame, the one before …
-    noise: Array  # (regions, regions), covariance
-    covariances: Array  # (order, regions, regions), at lag 0, 1 …
+    # (order, regions, regions), weights of the previous frame, the one before …
+    transitions: Float64
+    noise: Float64  # (regions, regions), covariance
+    covariances: Float64  # (order, regions, regions), at lag 0, 1 …
 
     @cached_property
-    def connectivity(self) -> Array:
+    def connectivity(self) -> Float64:
         """(regions, regions), functional connectivity of an infinitely long simulation."""
         return _correlations(self.covariances[0])
 
-    def predict(self, series: Values) -> Array:
+    def predict(self, series: Floats) -> Float64:
         """Predict each frame of a session from the frames before it.
 
         Parameters
@@ -197,7 +193,7 @@ class LinearProcess:
             mean[:, order:] += transition @ series[:, order - lag : frames - lag]
         return mean
 
-    def density(self, series: Values, judged: Mask) -> float:
+    def density(self, series: Floats, judged: Mask) -> float:
         """Return the negative log density of a session's frames, each given the frames before it.
 
         Parameters
@@ -218,7 +214,7 @@ class LinearProcess:
 
     def simulate(
         self, simulations: int, frames: int, rng: np.random.Generator
-    ) -> NDArray[np.float32]:
+    ) -> Float32:
         """Return sessions (simulations, regions, frames) that start in the stationary state."""
         order, regions, _ = self.transitions.shape
         series = rng.standard_normal((frames + order, simulations, regions))
@@ -262,7 +258,7 @@ class Shrinkage:
 class LinearModel:
     """A linear core: the training people's mean covariances, and the shrinkage towards them."""
 
-    group: Array  # (lags + 1, regions, regions), mean covariances
+    group: Float64  # (lags + 1, regions, regions), mean covariances
     shrinkage: Shrinkage
     order: int = LAGS  # of the processes
     # How far covariances between regions in `group` are shrunk to 0.
@@ -292,7 +288,7 @@ class LinearModel:
         """Return the process of the training people's mean covariances."""
         return yule_walker(_with_white(self.group), self.order)
 
-    def connectivity(self, person: LagCovariances) -> Array:
+    def connectivity(self, person: LagCovariances) -> Float64:
         """Return a person's predicted functional connectivity on another day, (regions, regions).
 
         It is shrunk less than the process, so it is further from the mean than
@@ -319,7 +315,7 @@ class TrainingPerson:
     @classmethod
     def of(
         cls,
-        series: Values,
+        series: Floats,
         keep: Mask | None = None,
         again: LagCovariances | None = None,
         *,
@@ -397,7 +393,7 @@ def _choose(
     return Shrinkage(FIXED[0] * scale, FIXED[1] * scale)
 
 
-def shrunken(person: LagCovariances, group: Values, frames: float) -> Array:
+def shrunken(person: LagCovariances, group: Floats, frames: float) -> Float64:
     """Return a person's covariances averaged with the group's, (lags + 1, regions, regions).
 
     Parameters
@@ -419,13 +415,13 @@ def shrunken(person: LagCovariances, group: Values, frames: float) -> Array:
     return _with_white(sums / (person.frames + frames))
 
 
-def _with_white(covariances: Values) -> Array:
-    mixed: Array = (1.0 - WHITE) * np.asarray(covariances, np.float64)
+def _with_white(covariances: Floats) -> Float64:
+    mixed: Float64 = (1.0 - WHITE) * np.asarray(covariances, np.float64)
     mixed[0] += WHITE * np.diag(covariances[0].diagonal())
     return mixed
 
 
-def yule_walker(covariances: Values, order: int = LAGS) -> LinearProcess:
+def yule_walker(covariances: Floats, order: int = LAGS) -> LinearProcess:
     """Return the autoregressive process that has these covariances.
 
     Parameters
@@ -453,7 +449,7 @@ def yule_walker(covariances: Values, order: int = LAGS) -> LinearProcess:
     )
 
 
-def _toeplitz(covariances: Values, order: int) -> Array:
+def _toeplitz(covariances: Floats, order: int) -> Float64:
     """Return the joint covariance of `order` consecutive frames, the latest first."""
     blocks = [
         [
@@ -465,17 +461,17 @@ def _toeplitz(covariances: Values, order: int) -> Array:
     return np.block(blocks)
 
 
-def _correlations(covariance: Array) -> Array:
+def _correlations(covariance: Float64) -> Float64:
     sd = np.sqrt(covariance.diagonal())
-    r: Array = covariance / (sd * sd[:, None])
+    r: Float64 = covariance / (sd * sd[:, None])
     return r
 
 
-def _root(covariance: Values) -> Array:
+def _root(covariance: Floats) -> Float64:
     """Return the symmetric square root of a positive definite matrix."""
     variances, axes = np.linalg.eigh(covariance)
     sds = np.sqrt(np.maximum(variances, np.finfo(float).tiny))
-    root: Array = (axes * sds) @ axes.T
+    root: Float64 = (axes * sds) @ axes.T
     return root
 
 
@@ -487,7 +483,7 @@ def _density_of(process: LinearProcess, session: LagCovariances) -> float:
     return _gaussian(process.noise, errors)
 
 
-def _gaussian(covariance: Array, observed: Array) -> float:
+def _gaussian(covariance: Float64, observed: Float64) -> float:
     """Return the mean negative log density of frames with an observed covariance and mean 0."""
     log_determinant = np.linalg.slogdet(covariance)[1]
     size = log_determinant + np.trace(np.linalg.solve(covariance, observed))

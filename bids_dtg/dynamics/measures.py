@@ -7,16 +7,11 @@ out.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats, Mask
 from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.stats.correlation import correlation, unit_length
-
-Series = NDArray[np.floating[Any]]
-Values = NDArray[np.floating[Any]]
 
 FCD_FRAMES = 82  # of a sliding window
 # Frames from the start of one window to the start of the next. A stride above 1 saves time: windows
@@ -32,7 +27,7 @@ _FEWEST_PAIRS = 3  # smallest number of values that are correlated
 _LARGEST = 1000.0
 
 
-def bounded(simulated: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+def bounded(simulated: Floats) -> Mask:
     """Return which simulations (simulations, regions, frames), in SD, have not diverged.
 
     Examples
@@ -46,7 +41,7 @@ def bounded(simulated: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     return np.asarray(inside.all(axis=(1, 2)))
 
 
-def connectivity(series: Series) -> Values:
+def connectivity(series: Floats) -> Floats:
     """Return functional connectivity: the correlation of every two regions' series.
 
     Parameters
@@ -70,7 +65,7 @@ def connectivity(series: Series) -> Values:
     return np.clip(unit @ np.swapaxes(unit, -1, -2), -1.0, 1.0)
 
 
-def fc_fit(connectivities: Values, references: Values) -> Values:
+def fc_fit(connectivities: Floats, references: Floats) -> Floats:
     """Return the similarity of functional connectivities: Pearson r of their upper triangles.
 
     Parameters
@@ -93,7 +88,7 @@ def fc_fit(connectivities: Values, references: Values) -> Values:
     return correlation(upper_edges(connectivities), upper_edges(references))
 
 
-def fcd(series: Series, *, stride: int = FCD_STRIDE) -> Values:
+def fcd(series: Floats, *, stride: int = FCD_STRIDE) -> Floats:
     """Return functional connectivity dynamics (FCD): similarity of connectivity between windows.
 
     Parameters
@@ -141,7 +136,7 @@ def fcd(series: Series, *, stride: int = FCD_STRIDE) -> Values:
     return np.clip(unit @ unit.T, -1.0, 1.0)
 
 
-def fcd_shares(series: Series, *, stride: int = FCD_STRIDE) -> Values:
+def fcd_shares(series: Floats, *, stride: int = FCD_STRIDE) -> Floats:
     """Return the distribution of the values above the diagonal of `fcd`.
 
     Parameters
@@ -175,7 +170,7 @@ def fcd_shares(series: Series, *, stride: int = FCD_STRIDE) -> Values:
     return shares.reshape(*series.shape[:-2], len(FCD_GRID))
 
 
-def ks_distance(shares: Values, references: Values) -> Values:
+def ks_distance(shares: Floats, references: Floats) -> Floats:
     """Return the Kolmogorov–Smirnov distance of two distributions.
 
     Parameters
@@ -194,11 +189,11 @@ def ks_distance(shares: Values, references: Values) -> Values:
     >>> float(ks_distance(np.array([0.0, 0.5, 1.0]), np.array([0.2, 0.9, 1.0])))
     0.4
     """
-    distances: Values = np.abs(shares - references).max(axis=-1)
+    distances: Floats = np.abs(shares - references).max(axis=-1)
     return distances
 
 
-def spectra(series: Series, tr_seconds: float) -> tuple[Values, Values]:
+def spectra(series: Floats, tr_seconds: float) -> tuple[Floats, Floats]:
     """Return power spectra by Welch's method: Hann window, segments of 128 frames, half overlap.
 
     Parameters
@@ -229,7 +224,7 @@ def spectra(series: Series, tr_seconds: float) -> tuple[Values, Values]:
     return frequencies, power
 
 
-def low_power(series: Series, tr_seconds: float) -> Values:
+def low_power(series: Floats, tr_seconds: float) -> Floats:
     """Return the power below 0.1 Hz, (..., regions); for z-scored series a share of the variance.
 
     The published measure is the sum of the spectrum's bins. Here the sum is multiplied by their
@@ -242,11 +237,11 @@ def low_power(series: Series, tr_seconds: float) -> Values:
     array([0.2])
     """
     frequencies, power = spectra(series, tr_seconds)
-    low: Values = power[..., frequencies < LOW_HZ].sum(axis=-1) * frequencies[1]
+    low: Floats = power[..., frequencies < LOW_HZ].sum(axis=-1) * frequencies[1]
     return low
 
 
-def zero_crossings(series: Series) -> Values:
+def zero_crossings(series: Floats) -> Floats:
     """Return the number of sign changes of each series, (..., regions).
 
     Examples
@@ -259,7 +254,7 @@ def zero_crossings(series: Series) -> Values:
     return np.where(np.isfinite(series).all(axis=-1), crossings, np.nan)
 
 
-def autocorrelation(series: Series, lag: int = 1) -> Values:
+def autocorrelation(series: Floats, lag: int = 1) -> Floats:
     """Return the correlation of each series with itself some frames later, (..., regions).
 
     Parameters
@@ -282,15 +277,15 @@ def autocorrelation(series: Series, lag: int = 1) -> Values:
     """
     unit = unit_length(series)
     earlier = unit[..., : unit.shape[-1] - lag]
-    r: Values = np.einsum("...t,...t->...", unit[..., lag:], earlier)
+    r: Floats = np.einsum("...t,...t->...", unit[..., lag:], earlier)
     return r
 
 
-def _shares(values: Values) -> Values:
+def _shares(values: Floats) -> Floats:
     """Return the share of values up to each value of `FCD_GRID`."""
     step = FCD_GRID[1] - FCD_GRID[0]
     steps = (values.astype(np.float64) - FCD_GRID[0]) / step
     bins = np.ceil(steps - 1e-9).astype(np.intp)
     counts = np.bincount(np.clip(bins, 0, len(FCD_GRID) - 1), minlength=len(FCD_GRID))
-    shares: Values = np.cumsum(counts) / len(values)
+    shares: Floats = np.cumsum(counts) / len(values)
     return shares

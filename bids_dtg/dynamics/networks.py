@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats, Indices, Mask
 from bids_dtg.inputs.structural import weight_faults
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.splits import family_numbers
 
-Array = NDArray[np.float32]
 Some = TypeVar("Some", bound="PeopleSeries")
 
 LEAST_FRAMES = 60  # shortest series that a model reads
@@ -35,12 +35,12 @@ class PeopleSeries:
 
     people: tuple[str, ...]  # labels
     regions: tuple[str, ...]  # names
-    series: Array  # (people, regions, frames), each series with mean 0 and standard deviation 1
+    series: Float32  # (people, regions, frames), each series with mean 0 and standard deviation 1
     tr_seconds: float  # between frames
     # (people, frames), which frames to use; None: all. The other frames hold filled values.
-    keep: NDArray[np.bool_] | None = None
+    keep: Mask | None = None
     # (people,), degrees of freedom left after cleaning; NaN: not known; None: not known for anyone.
-    dof: Array | None = None
+    dof: Float32 | None = None
     # Label -> family; a person without an entry is the only member of a family.
     families: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,12 +61,12 @@ class PeopleSeries:
         return int(self.series.shape[2])
 
     @property
-    def kin(self) -> NDArray[np.intp]:
+    def kin(self) -> Indices:
         """(people,), number of each person's family."""
         return family_numbers(self.people, self.families)
 
     @property
-    def apart(self) -> NDArray[np.bool_]:
+    def apart(self) -> Mask:
         """(people, people), whether two people are of different families."""
         return np.asarray(self.kin[:, None] != self.kin)
 
@@ -97,7 +97,7 @@ class Networks(PeopleSeries):
     """
 
     # (people, regions, regions), as `normalised` returns them
-    weights: Array = field(kw_only=True)
+    weights: Float32 = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,7 +106,7 @@ class Networks(PeopleSeries):
             raise ValueError(f"weights is {shape}, found {self.weights.shape}")
 
     @cached_property
-    def network_input(self) -> Array:
+    def network_input(self) -> Float32:
         """(people, regions, frames): sum of all regions' series, weighted by the connections."""
         return np.asarray(np.matmul(self.weights, self.series), np.float32)
 
@@ -115,7 +115,7 @@ class Networks(PeopleSeries):
 
 
 def make_networks(
-    series: NDArray[np.floating],
+    series: Floats,
     weights: NDArray[np.number],
     tr_seconds: float,
     *,
@@ -174,9 +174,7 @@ def make_networks(
     )
 
 
-def notes_beside_series(
-    weights: NDArray[np.floating], connectivity: NDArray[np.floating]
-) -> list[str]:
+def notes_beside_series(weights: Floats, connectivity: Floats) -> list[str]:
     """Return a note if a structural connectome looks like functional connectivity.
 
     Parameters
@@ -208,7 +206,7 @@ def notes_beside_series(
     ]
 
 
-def standardised(series: NDArray[np.floating]) -> Array:
+def standardised(series: Floats) -> Float32:
     """Return series with mean 0 and standard deviation 1 over the last axis, frames.
 
     Examples
@@ -221,7 +219,7 @@ def standardised(series: NDArray[np.floating]) -> Array:
     return np.asarray(values / values.std(axis=-1, keepdims=True), np.float32)
 
 
-def normalised(weights: NDArray[np.number]) -> Array:
+def normalised(weights: NDArray[np.number]) -> Float32:
     """Divide structural connectomes (people, regions, regions) by each person's largest weight.
 
     The diagonal becomes 0: no region is connected with itself.

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats, Indices
 from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred
 from bids_dtg.dynamics.measures import low_power
@@ -21,8 +20,6 @@ from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Drawn, external_path, run
 from bids_dtg.stats.agreement import agreement
 from bids_dtg.stats.correlation import correlation
-
-Values = NDArray[np.floating[Any]]
 
 # Features that correlate positively with the published parameters, in the order of the parameters.
 SIGNED_BY = ("zero_crossings", "mean_signal_r", "network_input_r")
@@ -36,7 +33,7 @@ _QUANTILE = 0.8  # the chosen network input has this quantile of power
 _DROPPED = 1 / 3  # share of the frames dropped at the start
 
 
-def latent_kl(mean: Values, sd: Values) -> Values:
+def latent_kl(mean: Floats, sd: Floats) -> Floats:
     """Return the KL divergence of normal posteriors from the standard normal prior, in nats.
 
     Parameters
@@ -49,7 +46,7 @@ def latent_kl(mean: Values, sd: Values) -> Values:
     >>> latent_kl(np.array([0.0, 1.0]), np.array([1.0, 1.0]))
     array([0. , 0.5])
     """
-    kl: Values = (sd**2 + mean**2 - 1.0) / 2.0 - np.log(sd)
+    kl: Floats = (sd**2 + mean**2 - 1.0) / 2.0 - np.log(sd)
     return kl
 
 
@@ -57,10 +54,10 @@ def latent_kl(mean: Values, sd: Values) -> Values:
 class Alignment:
     """The order and the signs in which parameters are compared."""
 
-    order: NDArray[np.intp]  # (parameters,), the model's parameters by decreasing use
-    signs: Values  # (parameters,), 1 or -1, in that order
+    order: Indices  # (parameters,), the model's parameters by decreasing use
+    signs: Floats  # (parameters,), 1 or -1, in that order
 
-    def apply(self, theta: Values) -> Values:
+    def apply(self, theta: Floats) -> Floats:
         """Return parameters (..., parameters) in this order and with these signs.
 
         Examples
@@ -68,11 +65,11 @@ class Alignment:
         >>> Alignment(np.array([1, 0]), np.array([-1.0, 1.0])).apply(np.array([3.0, 5.0]))
         array([-5.,  3.])
         """
-        aligned: Values = theta[..., self.order] * self.signs
+        aligned: Floats = theta[..., self.order] * self.signs
         return aligned
 
 
-def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignment:
+def align(theta: Floats, kl: Floats, features: Mapping[str, Floats]) -> Alignment:
     """Return the order and signs that define the published parameters.
 
     Parameters
@@ -118,7 +115,7 @@ def alignment_of(inferred: Inferred, networks: Networks) -> Alignment:
     return align(inferred.region_mean, kl, features_of(networks))
 
 
-def retest(first: Values, second: Values) -> tuple[Values, Values]:
+def retest(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     """Return the agreement of regional values between two sessions, (values,) each.
 
     Parameters
@@ -151,7 +148,7 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
 
 def parameter_effects(
     model: NetworkModel, networks: Networks, *, simulations: int = 1000, seed: int = 0
-) -> dict[str, Values]:
+) -> dict[str, Floats]:
     """Simulate single regions with parameters from the prior (Sip et al., 2023 [1]_, figure 7).
 
     Parameters
@@ -209,7 +206,7 @@ def parameter_effects(
     return {name: _spearman(region, figure) for name, figure in figures.items()}
 
 
-def typical_input(networks: Networks) -> Values:
+def typical_input(networks: Networks) -> Floats:
     """Return the network input, (frames,), whose power is the 80th percentile over all regions.
 
     Examples
@@ -223,7 +220,7 @@ def typical_input(networks: Networks) -> Values:
     """
     inputs = networks.network_input.reshape(-1, networks.frames)
     power = np.square(inputs).mean(axis=1)
-    series: Values = inputs[np.argsort(power)[int(_QUANTILE * len(power))]]
+    series: Floats = inputs[np.argsort(power)[int(_QUANTILE * len(power))]]
     return series
 
 
@@ -244,7 +241,7 @@ def _draw(
     )
 
 
-def _spearman(region: Values, figure: Values) -> Values:
+def _spearman(region: Floats, figure: Floats) -> Floats:
     """Return rho with each parameter, (region parameters,), leaving NaN out."""
     from scipy.stats import spearmanr
 

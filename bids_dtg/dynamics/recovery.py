@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from bids_dtg.array_types import Float64, Values
 from bids_dtg.stats.correlation import correlation
-
-Array = NDArray[np.float64]
 
 _Z_90 = 1.6449  # half-width of the middle 90 % of a Gaussian, in standard deviations
 
@@ -25,9 +24,9 @@ _Z_90 = 1.6449  # half-width of the middle 90 % of a Gaussian, in standard devia
 class Recovered:
     """Values of a parameter, each recovered by a regression over all other people."""
 
-    truth: Array  # (points,)
-    value: Array  # (points,)
-    sd: Array  # (points,), of the projected posterior
+    truth: Float64  # (points,)
+    value: Float64  # (points,)
+    sd: Float64  # (points,), of the projected posterior
 
     @property
     def rho(self) -> float:
@@ -40,7 +39,7 @@ class Recovered:
         return float((np.abs(self.truth - self.value) <= _Z_90 * self.sd).mean())
 
     @property
-    def interval(self) -> Array:
+    def interval(self) -> Float64:
         """(2, points), the ends of the 90 % intervals, from `sd`."""
         return self.value + _Z_90 * np.array([[-1.0], [1.0]]) * self.sd
 
@@ -49,7 +48,7 @@ def recover(
     truth: ArrayLike,
     mean: ArrayLike,
     sd: ArrayLike,
-    people: Sequence[Any] | NDArray[Any],
+    people: Sequence[Any] | Values,
 ) -> Recovered:
     """Recover each person's values of a parameter by a regression over the others.
 
@@ -86,7 +85,7 @@ def recover(
     return Recovered(values, value, projected)
 
 
-def spearman(first: Array, second: Array) -> float:
+def spearman(first: Float64, second: Float64) -> float:
     """Return Spearman's rho of two arrays, (points,); 0 where one is constant."""
     from scipy.stats import rankdata
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.array_types import Float32, Floats
 from bids_dtg.dynamics.inference import Inferred
 from bids_dtg.dynamics.model import FIRST_STATE_LOG_VARIANCE, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 
-Array = NDArray[np.floating[Any]]
 First = Literal["posterior", "prior"]
 Inputs = Literal["both", "external", "network", "none"]
 
@@ -31,13 +30,13 @@ class Drawn:
     Noise has mean 0 and variance 1. The noise of a frame is added to the step to the next frame.
     """
 
-    region: Array  # (people, simulations, regions, region parameters)
-    person: Array  # (people, simulations, person parameters)
-    first: Array  # (people, simulations, regions, states)
+    region: Floats  # (people, simulations, regions, region parameters)
+    person: Floats  # (people, simulations, person parameters)
+    first: Floats  # (people, simulations, regions, states)
     # (frames, people, simulations, external inputs): the inputs themselves, not noise
-    external: Array
-    system: Array  # (frames, states, people, simulations, regions), noise
-    observed: Array  # (frames, people, simulations, regions), noise
+    external: Floats
+    system: Floats  # (frames, states, people, simulations, regions), noise
+    observed: Floats  # (frames, people, simulations, regions), noise
 
 
 def simulate(
@@ -49,7 +48,7 @@ def simulate(
     seed: int = 0,
     first: First = "posterior",
     inputs: Inputs = "both",
-) -> Iterator[NDArray[np.float32]]:
+) -> Iterator[Float32]:
     """Simulate sessions of people, one person after the other, as Sip et al. (2023) do [1]_.
 
     Each simulation draws parameters from the posterior, an external input from its prior, and
@@ -168,11 +167,11 @@ def _stream(seed: int, label: str, simulation: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64((seed, digest, simulation)))
 
 
-def _normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+def _normal(rng: np.random.Generator, *shape: int) -> Float32:
     return rng.standard_normal(shape, np.float32)
 
 
-def external_path(model: NetworkModel, noise: Array) -> Array:
+def external_path(model: NetworkModel, noise: Floats) -> Floats:
     """Return external inputs drawn from their prior, AR(1) processes, using given noise.
 
     Parameters
@@ -214,12 +213,12 @@ def external_path(model: NetworkModel, noise: Array) -> Array:
 def run(
     model: NetworkModel,
     drawn: Drawn,
-    weights: Array | None,
+    weights: Floats | None,
     *,
     inputs: Inputs = "both",
     drop: int = 0,
-    network: Array | None = None,
-) -> NDArray[np.float32]:
+    network: Floats | None = None,
+) -> Float32:
     """Simulate all regions of all simulations together.
 
     Parameters
@@ -243,7 +242,7 @@ def run(
         (people, simulations, regions, frames - drop), in the unit of the series.
     """
 
-    def tensor(array: Array) -> Tensor:
+    def tensor(array: Floats) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array)).to(model.observation.weight)
 
     shape = drawn.first.shape[:3]  # people, simulations, regions

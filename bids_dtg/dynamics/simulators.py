@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from bids_dtg.array_types import Float64
 
 STEP_SECONDS = 0.02  # as published
 # Standard deviation of x and y at the start, as in the published code.
@@ -71,13 +70,13 @@ class Hopf:
     y' = (a - x² - y²) y + 2πf x + G Σ_j W_ij (y_j - y_i), observed as x.
     """
 
-    weights: Array  # (people, regions, regions), W_ij from region j to i
-    coupling: Array  # G, (people, runs) or (people, 1)
-    bifurcation: Array  # a, (people, regions)
-    frequency: Array  # f, (people, regions), Hz
+    weights: Float64  # (people, regions, regions), W_ij from region j to i
+    coupling: Float64  # G, (people, runs) or (people, 1)
+    bifurcation: Float64  # a, (people, regions)
+    frequency: Float64  # f, (people, regions), Hz
     time: SimulatedTime = SimulatedTime()
 
-    def states(self, initial: Array, noise: Iterable[Array]) -> Iterator[Array]:
+    def states(self, initial: Float64, noise: Iterable[Float64]) -> Iterator[Float64]:
         """Yield the state at the start and after each step, as long as there is noise.
 
         Parameters
@@ -97,7 +96,7 @@ class Hopf:
             state = state + scale * unit
             yield state
 
-    def velocity(self, state: Array) -> Array:
+    def velocity(self, state: Float64) -> Float64:
         """Return x' and y' per second, without noise, at a state (people, runs, 2, regions)."""
         people, runs, _, regions = state.shape
         a = self.bifurcation[:, None, None]
@@ -109,11 +108,11 @@ class Hopf:
         leaving = self.weights.sum(axis=2)[:, None, None] * state
         coupling = self.coupling[:, :, None, None]
         rotation = growth * state + speed * turned
-        velocity: Array = rotation + coupling * (arriving - leaving)
+        velocity: Float64 = rotation + coupling * (arriving - leaving)
         return velocity
 
 
-def simulate_hopf(network: Hopf, initial: Array, noise: Iterable[Array]) -> Array:
+def simulate_hopf(network: Hopf, initial: Float64, noise: Iterable[Float64]) -> Float64:
     """Simulate oscillators and return x of the kept frames, (people, runs, regions, frames).
 
     `initial` and `noise` are those of `Hopf.states`.
@@ -135,7 +134,7 @@ def simulate_hopf(network: Hopf, initial: Array, noise: Iterable[Array]) -> Arra
 
 def unit_noise(
     rngs: Sequence[Sequence[np.random.Generator]], shape: tuple[int, ...]
-) -> Iterator[Array]:
+) -> Iterator[Float64]:
     """Yield standard normal noise, one step at a time, without end.
 
     Parameters

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from bids_dtg.array_types import Float64, Mask
 from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
@@ -62,7 +62,7 @@ class NetworkTask(Task):
     def __init__(
         self,
         networks: Networks,
-        trained: NDArray[np.bool_],
+        trained: Mask,
         recipe: Recipe,
         *,
         seed: int,
@@ -164,7 +164,7 @@ class NetworkTask(Task):
         return epochs % every == 0 or epochs == self.recipe.epochs
 
     @torch.no_grad()
-    def elbo(self, pairs: Tensor) -> NDArray[np.float64]:
+    def elbo(self, pairs: Tensor) -> Float64:
         """Return the ELBO of some series, (pairs,), averaged over samples, with all terms in full.
 
         `pairs` are their (person, region) numbers. The noise is the same at each evaluation.

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
+from bids_dtg.array_types import Float32, Indices, Values
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import atomic_file, output_error
 from bids_dtg.files.foreign import reading, sha256_of_file
@@ -28,7 +29,7 @@ class ArrayStore:
     def write(
         self,
         name: str,
-        array: NDArray[Any],
+        array: Values,
         facts: Mapping[str, Any],
         notes: Mapping[str, Any] | None = None,
     ) -> None:
@@ -75,7 +76,7 @@ class ArrayStore:
         notes = read_json(self._facts(name)).get("notes", {})
         return notes if isinstance(notes, dict) else {}
 
-    def read(self, name: str) -> NDArray[Any]:
+    def read(self, name: str) -> Values:
         """Map an array into memory, read-only, after verifying its checksum.
 
         Raises
@@ -90,12 +91,10 @@ class ArrayStore:
                     f"{path} has changed since it was written",
                     remedy="remove it; the same command makes it again",
                 )
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            array: Values = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
 
-    def create(
-        self, name: str, shape: tuple[int, ...], dtype: DTypeLike
-    ) -> NDArray[Any]:
+    def create(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Values:
         """Create an array to be filled in place; it has no facts, as it is work in progress.
 
         Raises
@@ -185,7 +184,7 @@ class MappedRows:
         # (tables, columns), whether all rows have a finite value
         self._complete = np.ones((tables, columns), bool)
 
-    def add(self, table: int, row: NDArray[Any]) -> None:
+    def add(self, table: int, row: Values) -> None:
         """Add a row (columns,) to a table.
 
         Raises
@@ -201,11 +200,11 @@ class MappedRows:
         self._complete[table] &= np.isfinite(row)
         self._row_counts[table] += 1
 
-    def complete_columns(self, table: int) -> NDArray[np.intp]:
+    def complete_columns(self, table: int) -> Indices:
         """Return the columns in which all rows of a table have a finite value."""
         return np.flatnonzero(self._complete[table])
 
-    def table(self, table: int, columns: NDArray[np.intp]) -> NDArray[np.float32]:
+    def table(self, table: int, columns: Indices) -> Float32:
         """Map some columns of a table, (rows, columns), after its rows have been added.
 
         Raises
@@ -216,7 +215,7 @@ class MappedRows:
         self._file.flush()
         n_rows = self._row_counts[table]
         n_columns = self._complete.shape[1]
-        rows: NDArray[np.float32] = np.memmap(
+        rows: Float32 = np.memmap(
             self._path, np.float32, "r", self._place(table, 0), (n_rows, n_columns)
         )
         if len(columns) == n_columns:
@@ -249,7 +248,7 @@ def write_npz(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
         np.savez(file, **dict[str, Any](arrays))
 
 
-def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+def read_npz(path: Path) -> dict[str, Values]:
     """Read the arrays that `write_npz` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Mask, Values
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import plain_number, read_table, reading
@@ -35,7 +35,7 @@ def name_cell(name: str) -> str:
     return without_formula(one_line(name).replace('"', "'"))
 
 
-def number_lines(rows: NDArray[np.floating]) -> Iterable[str]:
+def number_lines(rows: Floats) -> Iterable[str]:
     """Yield numbers (rows, columns) as tab-separated lines; NaN becomes ``n/a``.
 
     Examples
@@ -49,7 +49,7 @@ def number_lines(rows: NDArray[np.floating]) -> Iterable[str]:
         yield (line % tuple(row.tolist())).replace("nan", "n/a")
 
 
-def read_numbers(rows: Sequence[Sequence[str]], path: Path) -> NDArray[np.float64]:
+def read_numbers(rows: Sequence[Sequence[str]], path: Path) -> Float64:
     """Convert cells to numbers (rows, columns); ``n/a`` and empty cells become NaN.
 
     Parameters
@@ -97,7 +97,7 @@ class RegionTable:
 
     names: tuple[str, ...]  # names of the regions, without duplicates
     # (regions, frames) float32 or (regions, regions) float64, NaN where there is no value
-    values: NDArray[Any]
+    values: Values
 
     def __post_init__(self) -> None:
         """Check the names and the shape of the values."""
@@ -110,12 +110,12 @@ class RegionTable:
             )
 
     @property
-    def keep(self) -> NDArray[np.bool_]:
+    def keep(self) -> Mask:
         """(frames,) whether any region has a value: the frames that were kept."""
         return np.asarray(np.isfinite(self.values).any(axis=0), bool)
 
     @property
-    def present(self) -> NDArray[np.bool_]:
+    def present(self) -> Mask:
         """(regions,) whether a region has a value in any frame."""
         return np.asarray(np.isfinite(self.values).any(axis=1), bool)
 

@@ -13,6 +13,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 
+from bids_dtg.array_types import Values
 from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.foreign import open_foreign, reading
 
@@ -53,7 +54,7 @@ class TensorFile:
             )
         return array.shape
 
-    def read(self, mapped: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+    def read(self, mapped: Sequence[str] = ()) -> dict[str, Values]:
         """Read the tensors as arrays, by their names without the prefix.
 
         Parameters
@@ -90,7 +91,7 @@ class TensorFile:
         """Return the error for tensors that are not as expected; it begins with the path."""
         return BundleError(f"{self.path}{fault}", expected=expected, remedy=_REMEDY)
 
-    def _mapped(self) -> dict[str, NDArray[Any]]:
+    def _mapped(self) -> dict[str, Values]:
         """Map the tensors from the file, by their names without the prefix."""
         tensors = {}
         try:
@@ -111,9 +112,7 @@ class TensorFile:
         return tensors
 
 
-def _tensor(
-    name: str, facts: Mapping[str, Any], values: NDArray[np.uint8]
-) -> NDArray[Any]:
+def _tensor(name: str, facts: Mapping[str, Any], values: NDArray[np.uint8]) -> Values:
     """Return a view of a tensor, from its entry in the header and the bytes after the header."""
     kind = facts["dtype"]
     if kind not in _TYPES:
@@ -122,7 +121,7 @@ def _tensor(
     return numbers.reshape(facts["shape"])
 
 
-def let_go(array: NDArray[Any]) -> None:
+def let_go(array: Values) -> None:
     """Free the memory of a mapped tensor or its rows; the file is read again if they are used."""
     mapping = getattr(array, "_mmap", None)
     if mapping is None or not hasattr(mmap, "MADV_DONTNEED"):
@@ -142,7 +141,7 @@ def encode_arrays(arrays: Mapping[str, ArrayLike]) -> bytes:
     return safetensors.numpy.save(contiguous)
 
 
-def _is_finite(array: NDArray[Any]) -> bool:
+def _is_finite(array: Values) -> bool:
     """Return whether an array is finite as float32, in which models compute; free its memory."""
     if array.ndim > 1 and array.nbytes > _MUCH:
         return all(map(_is_finite, array))

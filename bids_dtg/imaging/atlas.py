@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Indices, Integers
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.imaging.grid import Affine, Indices, Stored, apply_affine
+from bids_dtg.imaging.grid import Affine, Stored, apply_affine
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -251,9 +252,7 @@ def _parcels(volume: Stored, file: AtlasFile) -> dict[int, str]:
     return {index: names[index] for index in indices}
 
 
-def region_means(
-    maps: NDArray[np.floating], atlas: Atlas, fewest: float = 0.0
-) -> NDArray[np.float64]:
+def region_means(maps: Floats, atlas: Atlas, fewest: float = 0.0) -> Float64:
     """Average maps over the voxels of each parcel that have a value.
 
     The result equals nilearn's `NiftiLabelsMasker` with a mask of the voxels that have a value.
@@ -284,12 +283,12 @@ def region_means(
     zero_filled = (np.where(np.isnan(row), 0, row) for row in maps)
     sums = _sums(zero_filled, atlas)
     with np.errstate(invalid="ignore"):
-        means: NDArray[np.float64] = sums / counts
+        means: Float64 = sums / counts
     share_with_value = counts / np.maximum(atlas.voxels, 1)
     return np.where(share_with_value >= fewest, means, np.nan)
 
 
-def region_voxels(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.int64]:
+def region_voxels(maps: Floats, atlas: Atlas) -> NDArray[np.int64]:
     """Count the voxels of each parcel that have a value.
 
     Parameters
@@ -310,9 +309,7 @@ def region_voxels(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.int64]
     return np.broadcast_to(counts, (len(maps), counts.shape[1]))
 
 
-def _sums(
-    rows: Iterable[NDArray[np.floating | np.bool_]], atlas: Atlas
-) -> NDArray[np.float64]:
+def _sums(rows: Iterable[NDArray[np.floating | np.bool_]], atlas: Atlas) -> Float64:
     """Sum rows (places,) over each parcel in float64, (rows, parcels)."""
     parcels = len(atlas.parcels)
     sums = [
@@ -321,7 +318,7 @@ def _sums(
     return np.stack(sums)
 
 
-def _columns(labels: NDArray[np.integer], parcels: Mapping[int, str]) -> Indices:
+def _columns(labels: Integers, parcels: Mapping[int, str]) -> Indices:
     """Return the position of each label among the parcels; their number for further labels."""
     sorted_labels = np.array(list(parcels))
     columns = np.searchsorted(sorted_labels, labels)

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Indices, Mask, Values
 from bids_dtg.engine.child import can_fork, end_children, process_context, start_child
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
-from bids_dtg.imaging.grid import Float32, Indices, Mask, Stored
+from bids_dtg.imaging.grid import Stored
 from bids_dtg.imaging.nifti import (
     NiftiHeader,
     open_values,
@@ -425,7 +425,7 @@ def kept_values(
     stored: Stored,
     voxels: Indices,
     keep: Mask,
-) -> NDArray[Any]:
+) -> Values:
     """Take some voxels from the kept frames of a block; zeros are those of the scaled values.
 
     Parameters
@@ -455,7 +455,7 @@ def take_voxels(
     return values
 
 
-def with_zeros(header: NiftiHeader, stored: Stored) -> NDArray[Any]:
+def with_zeros(header: NiftiHeader, stored: Stored) -> Values:
     """Return stored values, scaled if zeros of scaled values are others."""
     # A positive factor alone changes neither zeros nor comparisons with the median.
     if not header.inter and header.slope >= 0:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Affine = NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
-Points = NDArray[np.float64]  # (points, 3), RAS+ mm, or indices between voxels
-Indices = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-Float32 = NDArray[np.float32]
+from bids_dtg.array_types import Float64, Floats, Values
+
+Affine = Float64  # (4, 4), voxel indices to RAS+ mm
+Points = Float64  # (points, 3), RAS+ mm, or indices between voxels
+
+
 Stored = NDArray[np.generic]  # of any numeric type, as in a file
 Shape = tuple[int, ...]
 
@@ -140,14 +141,14 @@ def grid_over(
     return Grid((i, j, k), grid_affine, space, None, SCANNER_FORM)
 
 
-def voxel_sizes_mm(affine: NDArray[np.floating]) -> NDArray[np.float64]:
+def voxel_sizes_mm(affine: Floats) -> Float64:
     """Return the voxel size along i, j, k, (3,), of an affine (4, 4)."""
     steps = np.asarray(affine, np.float64)[:3, :3]
-    sizes: NDArray[np.float64] = np.sqrt((steps**2).sum(axis=0))
+    sizes: Float64 = np.sqrt((steps**2).sum(axis=0))
     return sizes
 
 
-def voxel_edge_mm(affine: NDArray[np.floating]) -> float:
+def voxel_edge_mm(affine: Floats) -> float:
     """Return the edge length of a cube with the voxel volume of an affine (4, 4).
 
     Examples
@@ -160,14 +161,14 @@ def voxel_edge_mm(affine: NDArray[np.floating]) -> float:
     return float(volume_mm3 ** (1 / 3))
 
 
-def is_invertible(affine: NDArray[np.floating]) -> bool:
+def is_invertible(affine: Floats) -> bool:
     """Return whether an affine (4, 4) is finite and puts voxels at different positions."""
     return bool(
         np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) >= 1e-9
     )
 
 
-def apply_affine(affine: Affine, points: NDArray[Any]) -> Points:
+def apply_affine(affine: Affine, points: Values) -> Points:
     """Map points or indices (n, 3) by an affine (4, 4).
 
     Examples

@@ -22,15 +22,13 @@ from typing import Any, Literal, cast
 import nibabel as nib
 import numpy as np
 from isal import igzip, isal_zlib
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Integers, Mask, Values
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import AGAIN, is_pointer, open_foreign, reading
 from bids_dtg.imaging.grid import (
     Affine,
-    Float32,
     Grid,
-    Mask,
     Shape,
     Stored,
     apply_affine,
@@ -498,7 +496,7 @@ def _values(header: NiftiHeader) -> tuple[Stored, Affine]:
     return values.reshape(header.shape, order="F"), header.affine
 
 
-def read_mask_values(path: Path) -> tuple[NDArray[Any], Affine]:
+def read_mask_values(path: Path) -> tuple[Values, Affine]:
     """Read a mask, (i, j, k), and its affine, as `read_single` does.
 
     Raises
@@ -507,7 +505,7 @@ def read_mask_values(path: Path) -> tuple[NDArray[Any], Affine]:
         The file is damaged, has more than one volume, or has no voxel above 0.5.
     """
     single, affine = read_single(path)
-    values: NDArray[Any] = single
+    values: Values = single
     if not (values > 0.5).any():
         finite = values[np.isfinite(values)]
         content = f"values of {finite.max():g} at most" if finite.size else "NaN only"
@@ -553,9 +551,7 @@ def lies_on_lattice(path: Path, grid: Grid) -> bool:
     return True
 
 
-def encode(
-    header: Any, volumes: Iterable[NDArray[Any]], *, small: bool = False
-) -> bytes:
+def encode(header: Any, volumes: Iterable[Values], *, small: bool = False) -> bytes:
     """Return the bytes of a .nii.gz file of volumes (i, j, k); equal input gives equal bytes.
 
     Parameters
@@ -582,7 +578,7 @@ def encode(
 
 
 def encode_integers(
-    volume: NDArray[np.integer],
+    volume: Integers,
     grid: Grid,
     *,
     slope: float = 1.0,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats, Mask
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import file_state
-from bids_dtg.imaging.grid import Float32, Grid, Mask, Points
+from bids_dtg.imaging.grid import Grid, Points
 from bids_dtg.imaging.nifti import (
     NiftiHeader,
     read_header,
@@ -205,7 +205,7 @@ class PointSampling:
         """(points,), whether some, but not all, voxels around a point have a value."""
         return (self.support > 0) & ~self.whole
 
-    def apply(self, maps: NDArray[np.floating[Any]]) -> Float32:
+    def apply(self, maps: Floats) -> Float32:
         """Interpolate maps.
 
         Parameters

@@ -14,19 +14,10 @@ from typing import Any, ClassVar
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Mask, Values
 from bids_dtg.errors import RunError, UnusableMapError
-from bids_dtg.imaging.grid import (
-    Affine,
-    Float32,
-    Grid,
-    Indices,
-    Mask,
-    Points,
-    Shape,
-    apply_affine,
-)
+from bids_dtg.imaging.grid import Affine, Grid, Points, Shape, apply_affine
 from bids_dtg.imaging.nifti import encode, encode_integers, make_header, reading_image
 from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling, outer_weights
 
@@ -50,14 +41,14 @@ class Lattice:
     edge: int  # edge of a block, counted in places
     block_of: Indices  # (places,), index of the block in which a place lies
     corners: Indices  # (places, corners), indices of blocks
-    weights: NDArray[np.float64]  # (places, corners), which add up to 1
+    weights: Float64  # (places, corners), which add up to 1
 
     @property
     def blocks(self) -> int:
         """Number of blocks, including those without a place."""
         return int(np.prod(self.shape))
 
-    def interpolate(self, values: NDArray[np.floating[Any]]) -> Float32:
+    def interpolate(self, values: Floats) -> Float32:
         """Interpolate values at the blocks' centres, (rows, *shape), to places: (rows, places)."""
         rows = values.reshape(len(values), -1).astype(np.float64)
         interpolated = np.empty((len(rows), len(self.block_of)), np.float32)
@@ -161,7 +152,7 @@ class VoxelPlaces:
         """BIDS entities of a map: space and resolution."""
         return self.grid.entities
 
-    def encode(self, values: NDArray[np.floating[Any]], **header_facts: Any) -> bytes:
+    def encode(self, values: Floats, **header_facts: Any) -> bytes:
         """Return the bytes of a .nii.gz file of one map (voxels,) or several (n, voxels).
 
         Several maps are stacked along a fourth axis. Voxels elsewhere are 0, and equal input gives
@@ -174,9 +165,7 @@ class VoxelPlaces:
         header = make_header(shape, self.grid, **header_facts)
         return encode(header, map(self.volume, maps))
 
-    def encode_steps(
-        self, values: NDArray[np.floating[Any]], step: float, **header_facts: Any
-    ) -> bytes:
+    def encode_steps(self, values: Floats, step: float, **header_facts: Any) -> bytes:
         """Return the bytes of a .nii.gz file of one map (voxels,), rounded to multiples of a step.
 
         Such a file is much smaller. If values are NaN or do not fit into 8 bits, they are stored
@@ -192,7 +181,7 @@ class VoxelPlaces:
                 )
         return self.encode(steps * np.float32(step), **header_facts)
 
-    def image(self, values: NDArray[np.floating[Any]], **header_facts: Any) -> Any:
+    def image(self, values: Floats, **header_facts: Any) -> Any:
         """Return a nibabel image (i, j, k, n) of several maps (n, voxels), 0 elsewhere.
 
         Values and header are the same as in `encode`.
@@ -223,7 +212,7 @@ class VoxelPlaces:
         """
         return read_statmap(path, self.points, self.grid.space)
 
-    def volume(self, values: NDArray[Any]) -> NDArray[Any]:
+    def volume(self, values: Values) -> Values:
         """Return values (voxels,) as a volume (i, j, k) of the same type, 0 elsewhere."""
         # i is fastest, as in files, for which other orders would be copied.
         volume = np.zeros(self.grid.shape, values.dtype, order="F")
@@ -338,7 +327,7 @@ def read_statmap(path: Path, points: Points, space: str) -> Float32:
 
 def sample_statmap(
     path: Path,
-    values: NDArray[np.float64],
+    values: Float64,
     affine: Affine,
     points: Points,
     space: str,
@@ -371,7 +360,7 @@ def _linear_sampling(shape: Shape, affine: bytes, points: bytes) -> LinearSampli
     )
 
 
-def read_statmap_volume(path: Path) -> tuple[NDArray[np.float64], Affine]:
+def read_statmap_volume(path: Path) -> tuple[Float64, Affine]:
     """Return the only volume of a file, and its affine (voxel indices to RAS+ mm).
 
     Raises

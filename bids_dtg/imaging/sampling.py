@@ -11,13 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Indices, Mask, Values
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import (
     Affine,
-    Float32,
     Grid,
-    Indices,
-    Mask,
     Points,
     Shape,
     Stored,
@@ -343,12 +341,10 @@ def sparse_weights(
     return csr_array((weights[used], columns[used], ends), shape=shape)
 
 
-def outer_weights(
-    first: NDArray[Any], second: NDArray[Any], third: NDArray[Any]
-) -> NDArray[Any]:
+def outer_weights(first: Values, second: Values, third: Values) -> Values:
     """Multiply weights of points along three axes, each (points, n), to (points, n, n, n)."""
     plane = first[:, :, None, None] * second[:, None, :, None]
-    weights: NDArray[Any] = plane * third[:, None, None, :]
+    weights: Values = plane * third[:, None, None, :]
     return weights
 
 

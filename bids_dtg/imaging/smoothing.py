@@ -6,7 +6,8 @@ from math import log, sqrt
 
 import numpy as np
 
-from bids_dtg.imaging.grid import Float32, Mask, Shape
+from bids_dtg.array_types import Float32, Mask
+from bids_dtg.imaging.grid import Shape
 from bids_dtg.imaging.places import VoxelPlaces
 
 # The kernel ends at this many standard deviations, as SciPy's and nilearn's do.

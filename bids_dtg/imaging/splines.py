@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64
 from bids_dtg.engine.machine import in_threads
-from bids_dtg.imaging.grid import Affine, Float32, Points, Shape, Stored
+from bids_dtg.imaging.grid import Affine, Points, Shape, Stored
 from bids_dtg.imaging.sampling import (
     LinearSampling,
     Sampling,
@@ -181,7 +181,7 @@ class CubicSampling(Sampling):
         return csr_array((weights.reshape(-1), columns.reshape(-1), ends), shape=shape)
 
 
-def _floor(along: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def _floor(along: Float64, size: int) -> Float64:
     """Return the voxel before each position along an axis; at the last voxel, the one before."""
     return np.minimum(np.floor(along), max(size - 2, 0))
 

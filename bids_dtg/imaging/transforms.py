@@ -19,8 +19,8 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.hdf5 import member
 from bids_dtg.imaging.grid import Affine, Points, apply_affine, is_invertible
@@ -28,9 +28,8 @@ from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
 from bids_dtg.inputs.run import TransformFile
 
-Floats = NDArray[np.float64]
 # Kind, parameters and fixed parameters of an ITK transform.
-Part = tuple[str, NDArray[np.floating], Floats]
+Part = tuple[str, Floats, Float64]
 
 # Number of points whose displacements are looked up at a time.
 _POINTS = 65536
@@ -73,7 +72,7 @@ class DisplacementField:
     affine: Affine  # (4, 4), node indices to RAS+ mm
     # (nodes, 3) mm, first axis of the nodes fastest. Kept along LPS+ as ITK stores them, as a field
     # on a 1 mm grid takes 100 MB, and converting it would need as much again.
-    lps_vectors: NDArray[np.floating]
+    lps_vectors: Floats
     # Whether points outside the grid are undefined; they are then mapped outside every image.
     only_inside: bool = False
 
@@ -157,7 +156,7 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     return tuple(chain)
 
 
-def itk_matrix(kind: str, parameters: Floats, fixed: Floats) -> Affine:
+def itk_matrix(kind: str, parameters: Float64, fixed: Float64) -> Affine:
     """Return the matrix (4, 4), LPS+ mm to LPS+ mm, of a linear transform.
 
     Parameters
@@ -251,10 +250,10 @@ def _inverse(transforms: list[Transform]) -> list[Transform]:
 def _read_hdf5(path: Path) -> list[Part]:
     import h5py
 
-    def numbers(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
+    def numbers(group: Any, names: tuple[str, ...]) -> Floats:
         for name in names:
             if name in group:
-                values: NDArray[np.floating] = member(group, name)[()]
+                values: Floats = member(group, name)[()]
                 return values
         return np.zeros(0)  # of an identity or a composite
 
@@ -269,7 +268,7 @@ def _read_hdf5(path: Path) -> list[Part]:
         return parts
 
 
-def _transform(kind: str, parameters: NDArray[np.floating], fixed: Floats) -> Transform:
+def _transform(kind: str, parameters: Floats, fixed: Float64) -> Transform:
     name = kind.partition("_")[0]
     if not kind.endswith("_3_3"):
         raise ValueError(f"it holds a {kind}, not one of three dimensions")

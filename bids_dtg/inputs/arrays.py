@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Values
 from bids_dtg.engine.machine import available_memory
 from bids_dtg.engine.pool import in_own_process
 from bids_dtg.errors import DatasetError, SettingsError
@@ -69,8 +69,6 @@ _SCALING = ("_FillValue", "scale_factor", "add_offset")
 # HDF5's codes of deflate, shuffle, Fletcher's checksum and LZF, which end on any bytes.
 _HARMLESS_FILTERS = {1, 2, 3, 32000}
 
-Array = NDArray[Any]
-
 
 @dataclass(frozen=True, eq=False)
 class StoredArray:
@@ -90,12 +88,12 @@ class StoredArray:
         """The array, for messages."""
         return f"{self.path}: {self.key}"
 
-    def of(self, label: str) -> Array:
+    def of(self, label: str) -> Values:
         """Read a person's row; raise a DatasetError if it is damaged."""
         with reading(f"{self.title} of sub-{label}", DatasetError, remedy=AGAIN):
             return np.asarray(self.values[self.rows[label]])
 
-    def whole(self) -> Array:
+    def whole(self) -> Values:
         """Read the whole array, text as strings; raise a DatasetError if it is damaged."""
         with reading(self.path, DatasetError, remedy=AGAIN):
             values = np.asarray(self.values[()])

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64
 from bids_dtg.errors import ForeignFileError, SettingsError
 from bids_dtg.files.foreign import plain_number, read_table
 from bids_dtg.files.text import read_packaged
@@ -19,7 +19,7 @@ _OPTION = "--region-maps"
 
 def read_region_maps(
     path: Path | None, regions: Sequence[str]
-) -> Mapping[str, NDArray[np.float64]]:
+) -> Mapping[str, Float64]:
     """Read a table of maps with one value per region; return none if no table is given.
 
     Parameters
@@ -79,7 +79,7 @@ def read_region_maps(
 _TABLE = "dk68_positions.tsv"
 
 
-def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
+def read_region_positions(regions: Sequence[str]) -> Float64 | None:
     """Return positions of the regions of the Desikan-Killiany atlas on the template fsaverage.
 
     Parameters

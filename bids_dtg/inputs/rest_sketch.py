@@ -18,7 +18,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from bids_dtg.array_types import Float64, Floats
 
 NUMBERS = 16
 # Two sketches are of the same rest if no number differs by more. For independent sketches, the
@@ -31,7 +32,7 @@ FEWEST_EDGES = 15
 _TURN = 10.0  # angle in radians per unit of a projected number
 
 
-def sketch(rest: NDArray[np.floating]) -> str:
+def sketch(rest: Floats) -> str:
     """Return the sketch of a person's rest, 64 hexadecimal digits; empty if nothing varies.
 
     Parameters
@@ -64,7 +65,7 @@ def sketch(rest: NDArray[np.floating]) -> str:
     return _encoded(_projected(courses, frames))
 
 
-def sketch_edges(edges: NDArray[np.floating]) -> str:
+def sketch_edges(edges: Floats) -> str:
     """Return the sketch of a person's connectome; empty if edges are few, missing or equal.
 
     Regions without data, whose edges are all NaN, are ignored.
@@ -158,27 +159,25 @@ def _tree(sketches: tuple[str, ...]) -> Any:
     return KDTree(_numbers(sketches))
 
 
-def _projected(
-    courses: Sequence[NDArray[np.float64]], seed: int
-) -> NDArray[np.float64]:
+def _projected(courses: Sequence[Float64], seed: int) -> Float64:
     """Return `NUMBERS` random projections of courses of the same length."""
     shape = (NUMBERS // len(courses), len(courses[0]))
     draws = np.random.default_rng(seed).standard_normal(shape)
     return np.concatenate([draws @ course for course in courses])
 
 
-def _encoded(numbers: NDArray[np.float64]) -> str:
+def _encoded(numbers: Float64) -> str:
     steps = np.round(numbers / _STEP)
     stored = np.clip(steps, -_MOST, _MOST).astype(">i2")
     return stored.tobytes().hex()
 
 
-def _unit(course: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unit(course: Float64) -> Float64:
     length = float(np.linalg.norm(course))
     return course / length if length > 0 else course
 
 
-def _numbers(sketches: Sequence[str]) -> NDArray[np.float64]:
+def _numbers(sketches: Sequence[str]) -> Float64:
     content = bytes.fromhex("".join(sketches))
     stored = np.frombuffer(content, ">i2").reshape(-1, NUMBERS)
     return stored.astype(np.float64) * _STEP

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Mask, Values
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.foreign import (
     AGAIN,
@@ -33,8 +33,6 @@ from bids_dtg.files.regions import is_number, read_numbers
 from bids_dtg.inputs.dataset import MOUNT_REMINDER
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
-
-Array = NDArray[np.float64]
 
 # Names of structural connectomes; QSIRecon's first versions wrote dhollanderconnectome.mat.
 # Functional connectomes, which are excluded, have a task in their names.
@@ -60,7 +58,7 @@ class StructuralMatrix:
     """A participant's structural connectome."""
 
     path: Path
-    weights: Array  # (regions, regions)
+    weights: Float64  # (regions, regions)
     names: tuple[str, ...]  # of the regions
     notes: tuple[str, ...] = ()  # sentences on what was assumed
 
@@ -72,7 +70,7 @@ class StoredMatrix:
     path: Path
     shape: tuple[int, ...]
     # Returns the weights (regions, regions), NaN where a cell is n/a.
-    read_weights: Callable[[], Array]
+    read_weights: Callable[[], Float64]
     # Of the regions; empty if the file has none or only numbers.
     names: tuple[str, ...] = ()
     key: str = ""  # name of the variable; empty if the file has a single unnamed matrix
@@ -304,7 +302,7 @@ def find_structural(settings: Settings) -> StructuralSource | None:
     return source
 
 
-def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
+def weight_faults(values: Float64, regions: Sequence[str]) -> list[str]:
     """List the faults of a structural connectome; empty if it can be used.
 
     Parameters
@@ -333,12 +331,12 @@ def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
     return []
 
 
-def _is_triangle(values: Array) -> bool:
+def _is_triangle(values: Float64) -> bool:
     """Return whether weights stand on one side of the diagonal only."""
     return bool(np.triu(values, 1).any()) != bool(np.tril(values, -1).any())
 
 
-def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
+def weight_notes(values: Float64, regions: Sequence[str]) -> list[str]:
     """List unusual properties of a usable structural connectome.
 
     Parameters
@@ -369,7 +367,7 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     return notes
 
 
-def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
+def _pair(where: Mask, regions: Sequence[str]) -> str:
     row, column = np.argwhere(where)[0]
     return f"{regions[row]} and {regions[column]}"
 
@@ -525,7 +523,7 @@ def _labels_of(key: str, keys: Collection[str]) -> str | None:
     return _DSI_STUDIO if _DSI_STUDIO in keys and key != _DSI_STUDIO else None
 
 
-def _names_in(stored: NDArray[Any]) -> list[str]:
+def _names_in(stored: Values) -> list[str]:
     """Return names of regions: an array of texts, or one text as characters, a name a line."""
     values = np.ravel(stored)
     if values.dtype.kind in "iu":  # codes of characters
@@ -537,7 +535,7 @@ def _names_in(stored: NDArray[Any]) -> list[str]:
     return [line.strip() for line in whole.strip("\0\n\r ").splitlines()]
 
 
-def _weights_in_mat(path: Path, key: str) -> Array:
+def _weights_in_mat(path: Path, key: str) -> Float64:
     values = _variable(path, key)
     values = values.toarray() if hasattr(values, "toarray") else values
     if values.dtype.kind not in "biuf":

@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64
 from bids_dtg.bundles.fitted import FittedBundle
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
@@ -99,7 +99,7 @@ class MeasuredSeries:
     notes: tuple[str, ...]  # sentences on what was unusual
 
     @property
-    def fc(self) -> NDArray[np.float64]:
+    def fc(self) -> Float64:
         """Functional connectivity (parcels, parcels): `ParcelSeries.correlation`."""
         return self.series.correlation()
 
@@ -501,7 +501,7 @@ class ParcelWriter(Generic[Request]):
     def write_matrix(
         self,
         path: PurePosixPath,
-        values: NDArray[np.float64],
+        values: Float64,
         facts: Mapping[str, Any],
     ) -> Iterator[PurePosixPath]:
         """Write a matrix between the parcels, and the table that names its rows.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import fc_strength
@@ -62,9 +61,9 @@ def common_metrics(
 
 
 def parcel_metrics(
-    coverage: NDArray[np.floating[Any]],
-    connectivity: NDArray[np.floating[Any]],
-    std_dvars: NDArray[np.floating[Any]] | None,
+    coverage: Floats,
+    connectivity: Floats,
+    std_dvars: Floats | None,
 ) -> dict[str, object]:
     """Return the metrics of a run's parcels.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Mask
 from bids_dtg.cleaning.confounds import Confounds, load_confounds
 from bids_dtg.cleaning.design import design_run
 from bids_dtg.cleaning.strategies import resolve
@@ -49,7 +49,7 @@ from bids_dtg.participants.vertex_series import (
 from bids_dtg.settings import CleaningOptions, Interpolation
 
 Watch = Callable[[int, Stored], None]
-Frames = Generator[tuple[int, NDArray[np.float32]], None, None]  # as `Blocks`
+Frames = Generator[tuple[int, Float32], None, None]  # as `Blocks`
 # With less coverage, the run's space is wrong or its image is empty.
 LEAST_COVERAGE = 0.5
 MOST_MISSING = 0.05  # share of parcels that a run may lack
@@ -70,7 +70,7 @@ def plan_run(
     run: RestRun,
     space: str,
     cleaning: CleaningOptions,
-    keep: NDArray[np.bool_] | None = None,
+    keep: Mask | None = None,
 ) -> PlannedRun:
     """Decide how a run is cleaned, from its header and tables only.
 
@@ -135,9 +135,9 @@ class RunSource:
     """A run's file, how it is cleaned, and how voxels or parcels ("places") are read from it."""
 
     planned: PlannedRun
-    covered: NDArray[np.bool_]  # (places,), whether the file covers them
+    covered: Mask  # (places,), whether the file covers them
     # (places,), in the run's brain mask; all where it has none.
-    in_mask: NDArray[np.bool_]
+    in_mask: Mask
     interpolation: Method  # how the file is sampled at them
     notes: tuple[str, ...]  # sentences on what was unusual
     smoothing: MakeSmoothing | None  # among voxels with data
@@ -146,14 +146,14 @@ class RunSource:
     stream: Callable[[Watch], Frames]
     # (places,), whether a neighbour leaves the field of view in some frame; set once all frames
     # are read. None where places are voxels of the file, as the blocks then show it.
-    outside: NDArray[np.bool_] | None = None
+    outside: Mask | None = None
     # At whose vertices parcels are averaged; None: none.
     surface: UsedSurface | None = None
     # Vertices at which volumes are sampled, (vertices, 3) in RAS+ mm of the run; None: none are.
     vertices: Points | None = None
     # Returns the share of each parcel's vertices that have data (parcels,), once all frames are
     # read; None where places are voxels, or parcels of the file.
-    share: Callable[[], NDArray[np.float64]] | None = None
+    share: Callable[[], Float64] | None = None
 
     @classmethod
     def of(
@@ -162,7 +162,7 @@ class RunSource:
         space: str,
         places: Places,
         cleaning: CleaningOptions,
-        keep: NDArray[np.bool_] | None = None,
+        keep: Mask | None = None,
     ) -> RunSource:
         """Plan a run, and find where the wanted places lie in its file and its brain mask.
 
@@ -290,7 +290,7 @@ class RunSource:
         )
 
     @property
-    def valid(self) -> NDArray[np.bool_]:
+    def valid(self) -> Mask:
         """(places,), whether the file covers them and they are in the run's brain mask."""
         return self.covered & self.in_mask
 
@@ -325,9 +325,9 @@ def _stream_between(
     header: NiftiHeader,
     sampling: Sampling,
     around: LinearSampling,
-    outside: NDArray[np.bool_],
+    outside: Mask,
     *,
-    keep: NDArray[np.bool_],
+    keep: Mask,
     watch: Watch,
 ) -> Frames:
     """Read frames at points between a file's voxels.
@@ -406,9 +406,7 @@ def require_coverage(run: object, coverage: float, of: str) -> None:
         )
 
 
-def notes_on_parcels(
-    names: Sequence[str], present: NDArray[np.bool_]
-) -> tuple[str, ...]:
+def notes_on_parcels(names: Sequence[str], present: Mask) -> tuple[str, ...]:
     """Name the parcels without data in a run; empty where all have data.
 
     Examples
@@ -445,8 +443,8 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
 
 
 def parcels_in(
-    header: SeriesHeader, places: ParcelPlaces, keep: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    header: SeriesHeader, places: ParcelPlaces, keep: Mask
+) -> tuple[Mask, tuple[str, ...]]:
     """Return which parcels a file has as far as a few of its frames show, with notes on them.
 
     Parcels that are NaN in one frame are so in all. Vertices have no data that are NaN in one of
@@ -473,7 +471,7 @@ def parcels_in(
 def require_parcels(
     file: Path | str,
     places: ParcelPlaces,
-    present: NDArray[np.bool_],
+    present: Mask,
     *,
     at_vertices: bool = False,
 ) -> None:

@@ -11,8 +11,8 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Mask, Values
 from bids_dtg.connectome.passes import PartlyZero
 from bids_dtg.errors import RunError
 from bids_dtg.files.paths import temporary_error
@@ -176,11 +176,11 @@ class VertexSeries:
     """Means of parcels over the vertices of a run, of which those without data are left out."""
 
     header: NiftiHeader  # of the run's volumes
-    keep: NDArray[np.bool_]  # (frames,), frames that are kept
+    keep: Mask  # (frames,), frames that are kept
     vertices: ParcelVertices
     points: Points  # (vertices, 3), where they lie in the run's space, RAS+ mm
     sampling: LinearSampling  # at the vertices
-    usable: NDArray[np.bool_]  # (vertices,), in view, in the mask, and with data
+    usable: Mask  # (vertices,), in view, in the mask, and with data
     surface: UsedSurface
     notes: list[str] = field(default_factory=list)
 
@@ -190,7 +190,7 @@ class VertexSeries:
         run: RestRun,
         header: NiftiHeader,
         places: ParcelPlaces,
-        keep: NDArray[np.bool_],
+        keep: Mask,
     ) -> VertexSeries:
         """Find the vertices of parcels in a run's volumes and brain mask.
 
@@ -226,12 +226,12 @@ class VertexSeries:
         return cls(header, keep, vertices, points, sampling, usable, surface, notes)
 
     @property
-    def share(self) -> NDArray[np.float64]:
+    def share(self) -> Float64:
         """(parcels,), share of the vertices of each that have data, as far as frames were read."""
         return self.vertices.means(self.usable)[1]
 
     @property
-    def covered(self) -> NDArray[np.bool_]:
+    def covered(self) -> Mask:
         """(parcels,), whether at least half of the vertices of each may have data."""
         return self.share >= LEAST_SHARE
 
@@ -251,7 +251,7 @@ class VertexSeries:
         for first in range(0, len(series), _FRAMES):
             yield first, series[first : first + _FRAMES].copy()
 
-    def _means(self, blocks: Generator[Stored, None, None]) -> NDArray[np.float32]:
+    def _means(self, blocks: Generator[Stored, None, None]) -> Float32:
         """Return series (frames, parcels) of blocks of the needed voxels (frames, voxels)."""
         weights, _ = self.vertices.means(self.usable)
         means = self.sampling.averaged(weights).needed_alone()
@@ -280,7 +280,7 @@ class _NeededVoxels:
     """
 
     def __init__(
-        self, header: NiftiHeader, sampling: LinearSampling, keep: NDArray[np.bool_]
+        self, header: NiftiHeader, sampling: LinearSampling, keep: Mask
     ) -> None:
         self._header = header
         self._sampling = sampling
@@ -325,7 +325,7 @@ class _NeededVoxels:
             values = np.frombuffer(content, self._header.dtype)
             yield values.reshape(-1, len(self._sampling.needed))
 
-    def without_data(self) -> NDArray[np.bool_]:
+    def without_data(self) -> Mask:
         """Return which vertices depend on voxels that left the view, are not finite or empty."""
         sampling, zeros = self._sampling, self._zeros
         without = sampling.beside(~self._finite) | sampling.beside(zeros.left_view)
@@ -359,19 +359,19 @@ class SurfaceSeries:
     """
 
     header: SeriesHeader
-    keep: NDArray[np.bool_]  # (frames,), frames that are kept
+    keep: Mask  # (frames,), frames that are kept
     vertices: ParcelVertices  # of the file
-    usable: NDArray[np.bool_]  # (vertices,), whether each may have data
+    usable: Mask  # (vertices,), whether each may have data
 
     @classmethod
     def of(
-        cls, header: SeriesHeader, vertices: ParcelVertices, keep: NDArray[np.bool_]
+        cls, header: SeriesHeader, vertices: ParcelVertices, keep: Mask
     ) -> SurfaceSeries:
         """Return the series before frames are read: vertices of the file may all have data."""
         return cls(header, keep, vertices, np.ones(len(vertices.parcel), bool))
 
     @property
-    def share(self) -> NDArray[np.float64]:
+    def share(self) -> Float64:
         """(parcels,), share of the vertices of each that have data, as far as frames were read."""
         return self.vertices.means(self.usable)[1]
 
@@ -399,7 +399,7 @@ class SurfaceSeries:
         for first in range(0, self.header.frames, _FRAMES):
             yield first, np.ascontiguousarray(series[:, first : first + _FRAMES].T)
 
-    def _with_data(self, frames: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    def _with_data(self, frames: Sequence[Values]) -> Mask:
         """Return which vertices are finite and in view in all kept frames, and 0 not in all."""
         finite = np.ones(len(frames[0]), bool)
         zeros = PartlyZero(finite.copy())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Indices, Mask
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_nilearn_template
 from bids_dtg.imaging.places import VoxelPlaces
@@ -35,12 +36,12 @@ class Anatomy:
     """Tissue masks on a grid; voxel vectors are in C order of (i, j, k)."""
 
     grid: Grid  # the model grid or blocks of it
-    brain: NDArray[np.bool_]  # (i, j, k), within which ROI series are computed
+    brain: Mask  # (i, j, k), within which ROI series are computed
     # (i, j, k), grey matter within the brain, which has neural signal
-    grey: NDArray[np.bool_]
-    white: NDArray[np.bool_]  # (i, j, k), deep white matter
-    fluid: NDArray[np.bool_]  # (i, j, k), cerebrospinal fluid
-    intensity: NDArray[np.float32]  # (i, j, k), T1-weighted, 0 to 1
+    grey: Mask
+    white: Mask  # (i, j, k), deep white matter
+    fluid: Mask  # (i, j, k), cerebrospinal fluid
+    intensity: Float32  # (i, j, k), T1-weighted, 0 to 1
 
     @property
     def places(self) -> VoxelPlaces:
@@ -48,7 +49,7 @@ class Anatomy:
         return VoxelPlaces.within(self.grid, self.grey)
 
     @property
-    def grey_in_brain(self) -> NDArray[np.intp]:
+    def grey_in_brain(self) -> Indices:
         """Positions of the grey-matter voxels in the vector of brain voxels."""
         return np.flatnonzero(self.grey[self.brain])
 
@@ -89,18 +90,18 @@ def load_anatomy(block: int = 1) -> Anatomy:
     return Anatomy(model_grid(block), intensity=block_intensity, **block_masks)
 
 
-def _block_means(volume: NDArray[np.generic], block: int) -> NDArray[np.float32]:
+def _block_means(volume: NDArray[np.generic], block: int) -> Float32:
     """Average over blocks; missing voxels of an incomplete block count as 0."""
     padding = [(0, -voxels % block) for voxels in volume.shape]
     padded = np.pad(volume.astype(np.float32), padding)
     i, j, k = (voxels // block for voxels in padded.shape)
     blocks = padded.reshape(i, block, j, block, k, block)
-    means: NDArray[np.float32] = blocks.mean(axis=(1, 3, 5))
+    means: Float32 = blocks.mean(axis=(1, 3, 5))
     return means
 
 
 @functools.cache
-def _template(tissue: str) -> NDArray[np.float32]:
+def _template(tissue: str) -> Float32:
     """Read a 1 mm template, 0 to 1, and resample it to the model grid."""
     values, affine = read_nilearn_template(tissue)
     for axis in range(3):
@@ -117,7 +118,7 @@ def _template(tissue: str) -> NDArray[np.float32]:
     return values[np.ix_(*template_voxels)]
 
 
-def _smooth(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+def _smooth(values: Float32, axis: int) -> Float32:
     padding = [(0, 0)] * 3
     padding[axis] = (1, 1)
     padded = np.pad(values, padding, mode="edge")
@@ -126,7 +127,7 @@ def _smooth(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     for shift, weight in enumerate(_SMOOTHING):
         along_axis = slice(shift, shift + voxels)
         weighted.append(weight * padded[(slice(None),) * axis + (along_axis,)])
-    smoothed: NDArray[np.float32] = weighted[0] + weighted[1] + weighted[2]
+    smoothed: Float32 = weighted[0] + weighted[1] + weighted[2]
     return smoothed
 
 
@@ -144,7 +145,7 @@ class SmoothField:
     """
 
     # i, j and k: (voxels, lattice nodes), rows of length 1
-    weights: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+    weights: tuple[Float32, Float32, Float32]
 
     @classmethod
     def on(cls, grid: Grid, fwhm_mm: float) -> SmoothField:
@@ -161,27 +162,27 @@ class SmoothField:
         )
         return cls((i, j, k))
 
-    def noise(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+    def noise(self, rng: np.random.Generator, n: int) -> Float32:
         """Draw white noise for n fields, (n, *lattice), the nodes along i, j and k."""
         lattice = (weights.shape[1] for weights in self.weights)
         return rng.standard_normal((n, *lattice), dtype=np.float32)
 
-    def spread(self, noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    def spread(self, noise: Float32) -> Float32:
         """Turn noise (n, *lattice) into fields (n, i, j, k)."""
         weights_i, weights_j, weights_k = self.weights
         # The smallest intermediate arrays come first; the last product makes the voxels.
         along_i = np.tensordot(noise, weights_i, axes=(1, 1))  # n, nodes, nodes, i
         along_ij = np.tensordot(along_i, weights_j, axes=(1, 1))  # n, nodes, i, j
         nodes_last = along_ij.transpose(0, 2, 3, 1)
-        fields: NDArray[np.float32] = np.matmul(nodes_last, weights_k.T)
+        fields: Float32 = np.matmul(nodes_last, weights_k.T)
         return fields  # n, i, j, k
 
-    def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+    def draw(self, rng: np.random.Generator, n: int) -> Float32:
         """Draw n fields, (n, i, j, k)."""
         return self.spread(self.noise(rng, n))
 
 
-def axis_positions_mm(grid: Grid) -> list[NDArray[np.float64]]:
+def axis_positions_mm(grid: Grid) -> list[Float64]:
     """Return the mm positions of the voxels along each axis of a grid without rotations.
 
     Examples
@@ -196,7 +197,7 @@ def axis_positions_mm(grid: Grid) -> list[NDArray[np.float64]]:
     ]
 
 
-def _axis_weights(distance: NDArray[np.float64]) -> NDArray[np.float32]:
+def _axis_weights(distance: Float64) -> Float32:
     """Return weights (voxels, nodes) for distances in standard deviations of the kernel."""
     weights = np.exp(-0.5 * distance**2)
     # Rows of unit length make the variance 1 everywhere, even at the grid's edges.

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Indices, Mask
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_name
 from bids_dtg.files.text import write_json, write_text, write_tsv
@@ -32,8 +32,6 @@ from bids_dtg.phantom.run import (
     write_series,
 )
 from bids_dtg.phantom.streams import Purpose, stream
-
-Array = NDArray[np.float64]
 
 _RADII_MM = np.array([62.0, 82.0, 58.0])  # of the ellipsoid on which regions lie
 _LEAST_X_MM = 6.0  # smallest distance from the midline
@@ -77,7 +75,7 @@ def region_names(regions: int) -> tuple[str, ...]:
     return tuple(f"{side}-{number}" for side in ("lh", "rh") for number in numbers)
 
 
-def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
+def draw_positions(hemisphere: int, rng: np.random.Generator) -> Float64:
     """Draw positions on the left half of an ellipsoid, and mirror them.
 
     Parameters
@@ -113,11 +111,11 @@ class Parcels:
 
     anatomy: Anatomy
     names: tuple[str, ...]  # of the regions
-    region_of_voxel: NDArray[np.intp]  # (grey voxels,), number of the region
+    region_of_voxel: Indices  # (grey voxels,), number of the region
 
     @classmethod
     def around(
-        cls, positions: NDArray[np.float64], names: Sequence[str], anatomy: Anatomy
+        cls, positions: Float64, names: Sequence[str], anatomy: Anatomy
     ) -> Parcels:
         """Assign each grey-matter voxel to the nearest region of its hemisphere.
 
@@ -157,10 +155,10 @@ class Parcels:
         return cls(anatomy, tuple(names), nearest)
 
     @property
-    def maps(self) -> NDArray[np.float32]:
+    def maps(self) -> Float32:
         """Whether a voxel belongs to a region, (regions, grey voxels), 1 or 0."""
         regions = np.arange(len(self.names))
-        belongs: NDArray[np.bool_] = self.region_of_voxel == regions[:, None]
+        belongs: Mask = self.region_of_voxel == regions[:, None]
         return belongs.astype(np.float32)
 
     def write(self, root: Path) -> Path:
@@ -192,7 +190,7 @@ class Parcels:
 
 def draw_region_run(
     parcels: Parcels,
-    series: NDArray[np.float32],
+    series: Float32,
     rng: np.random.Generator,
     *,
     repetition_time_s: float,
@@ -323,7 +321,7 @@ class RegionPhantom(ABC):
         """
 
     @abstractmethod
-    def draw_rest(self, person: int) -> NDArray[np.float32]:
+    def draw_rest(self, person: int) -> Float32:
         """Return the series of a person's resting run, (frames, regions)."""
 
     def draw_run(self, person: int) -> BoldRun:

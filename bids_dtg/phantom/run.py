@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Indices, Values
 from bids_dtg.cleaning.design import stop_band
 from bids_dtg.cleaning.table import EXPANSIONS, FD, GLOBAL, MOTION, STD_DVARS
 from bids_dtg.files.atomic import write_atomic
@@ -29,8 +30,6 @@ from bids_dtg.phantom.anatomy import (
 )
 from bids_dtg.version import AUTHORS, __version__
 
-Array = NDArray[np.float32]
-Column = NDArray[np.float64]
 _Float = TypeVar("_Float", np.float32, np.float64)
 
 _BLOCK = 32  # frames in memory at once
@@ -77,23 +76,23 @@ class BoldRun:
 
     repetition_time_s: float  # seconds per frame
     # (frames, 6): translations along x, y, z in mm, rotations about x, y, z in radians
-    motion: Column
+    motion: Float64
     anatomy: Anatomy
     field: SmoothField  # makes the voxels' noise smooth
-    network_maps: Array  # (networks, grey voxels)
-    series: Array  # (frames, networks)
-    shared: Array  # (frames,), signal shared by all voxels
-    noise: Array  # (frames, *lattice)
+    network_maps: Float32  # (networks, grey voxels)
+    series: Float32  # (frames, networks)
+    shared: Float32  # (frames,), signal shared by all voxels
+    noise: Float32  # (frames, *lattice)
     # (signals, brain voxels), in intensity: the mean image, nuisance, and responses to trials
-    nuisance_maps: Array
-    nuisance: Array  # (frames, signals)
+    nuisance_maps: Float32
+    nuisance: Float32  # (frames, signals)
 
     @property
     def frames(self) -> int:
         """Number of volumes in time."""
         return len(self.series)
 
-    def blocks(self) -> Iterator[Array]:
+    def blocks(self) -> Iterator[Float32]:
         """Yield intensities in blocks of frames, (frames, brain voxels), in order."""
         done = 0
         for block in brain_frames(
@@ -111,13 +110,13 @@ class BoldRun:
 
 
 def brain_frames(
-    maps: Array,
-    series: Array,
-    shared: Array,
-    noise: Array,
+    maps: Float32,
+    series: Float32,
+    shared: Float32,
+    noise: Float32,
     anatomy: Anatomy,
     field: SmoothField,
-) -> Iterator[Array]:
+) -> Iterator[Float32]:
     """Yield the voxels' signals in blocks of frames.
 
     Parameters
@@ -144,7 +143,7 @@ def brain_frames(
         yield frames
 
 
-def framewise_displacement_mm(motion: Column) -> Column:
+def framewise_displacement_mm(motion: Float64) -> Float64:
     """Sum the absolute changes of motion parameters, angles at 50 mm (Power et al. 2012).
 
     Returns (frames,), of which the first is NaN.
@@ -156,7 +155,7 @@ def framewise_displacement_mm(motion: Column) -> Column:
 
 def draw_motion(
     rng: np.random.Generator, frames: int, level: float = 1.0
-) -> tuple[Column, NDArray[np.intp]]:
+) -> tuple[Float64, Indices]:
     """Draw the head's motion during a run: parameters (frames, 6), and the frames with jerks.
 
     Parameters
@@ -201,12 +200,12 @@ def correlated(white: NDArray[_Float], persistence: float) -> NDArray[_Float]:
 def draw_nuisance(
     anatomy: Anatomy,
     field: SmoothField,
-    motion: tuple[Column, NDArray[np.intp]],
+    motion: tuple[Float64, Indices],
     persistence: float,
     rng: np.random.Generator,
     *,
     jerk: float = _JERK,
-) -> tuple[Array, Array]:
+) -> tuple[Float32, Float32]:
     """Draw the nuisance signals of a run.
 
     Parameters
@@ -253,7 +252,7 @@ def draw_nuisance(
     drift = (fields[:3], drifts)
     jerking_field = (fields[3:], jerks)
     pulsation = (tissues.astype(np.float32), np.concatenate(pulses, axis=1))
-    signals: list[tuple[NDArray[Any], NDArray[Any]]]
+    signals: list[tuple[Values, Values]]
     signals = [mean_image, motion_leak, drift, jerking_field, pulsation]
     maps = np.concatenate([signal_map for signal_map, _ in signals])
     courses = np.hstack([course for _, course in signals])
@@ -262,15 +261,15 @@ def draw_nuisance(
 
 def _mean_image(
     anatomy: Anatomy, field: SmoothField, rng: np.random.Generator
-) -> Array:
+) -> Float32:
     """Return the mean image (i, j, k), with the person's own bias field."""
     bias = 1.0 + 0.03 * field.draw(rng, 1)[0]
     tissue = _GREY_INTENSITY - _T1_INTENSITY * anatomy.intensity
-    image: Array = tissue * bias * anatomy.brain
+    image: Float32 = tissue * bias * anatomy.brain
     return image
 
 
-def _motion_maps(mean: Array, anatomy: Anatomy) -> Array:
+def _motion_maps(mean: Float32, anatomy: Anatomy) -> Float32:
     """Return changes of intensity per mm along and per radian about each axis, (6, brain voxels).
 
     To first order, a shift u changes the image by -u times its gradient; a rotation about
@@ -290,7 +289,7 @@ def _motion_maps(mean: Array, anatomy: Anatomy) -> Array:
     return -np.stack([gx, gy, gz, *turns]).astype(np.float32)
 
 
-def _saturation(frames: int) -> NDArray[np.float64]:
+def _saturation(frames: int) -> Float64:
     """Return the brightness of the frames, 1 in the steady state."""
     course = np.ones(frames)
     unsteady = np.arange(min(STEADY_FRAMES, frames))
@@ -298,11 +297,11 @@ def _saturation(frames: int) -> NDArray[np.float64]:
     return course
 
 
-def _drifts(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _drifts(frames: int, rng: np.random.Generator) -> Float64:
     """Draw three slow time courses, (frames, 3), from a line, a parabola and a half wave."""
     time = np.linspace(-1.0, 1.0, frames)
     shapes = np.stack([time, time**2 - 1.0 / 3.0, np.cos(np.pi * time)], axis=1)
-    drifts: NDArray[np.float64] = shapes @ rng.standard_normal((3, 3))
+    drifts: Float64 = shapes @ rng.standard_normal((3, 3))
     return drifts
 
 
@@ -385,7 +384,7 @@ def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
         "SkullStripped": True,
         **resolution,
     }
-    signals: dict[str, list[Array]] = defaultdict(list)
+    signals: dict[str, list[Float32]] = defaultdict(list)
     blocks = recording_signals(run.blocks(), run.anatomy, signals)
     image = encode_bold(
         blocks, run.anatomy, frames=run.frames, repetition_time_s=seconds
@@ -428,7 +427,11 @@ def save(
 
 
 def encode_bold(
-    blocks: Iterable[Array], anatomy: Anatomy, *, frames: int, repetition_time_s: float
+    blocks: Iterable[Float32],
+    anatomy: Anatomy,
+    *,
+    frames: int,
+    repetition_time_s: float,
 ) -> bytes:
     """Make a complete .nii.gz file, as int16 with a scale factor.
 
@@ -467,7 +470,7 @@ def encode_mask(anatomy: Anatomy) -> bytes:
     return encode_integers(mask, grid, quick=True, description=DESCRIP)
 
 
-def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[NDArray[np.intp], ...]]:
+def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[Indices, ...]]:
     """Return the grid of files, and the indices of the brain's voxels on it."""
     inside = np.nonzero(anatomy.brain)
     if anatomy.grid.shape != MODEL_SHAPE:
@@ -479,8 +482,8 @@ def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[NDArray[np.intp], ...]
 
 
 def confounds_table(
-    motion: Column, signals: Mapping[str, list[Array]], repetition_time_s: float
-) -> tuple[dict[str, Column], dict[str, Any]]:
+    motion: Float64, signals: Mapping[str, list[Float32]], repetition_time_s: float
+) -> tuple[dict[str, Float64], dict[str, Any]]:
     """Make the confounds table and its sidecar.
 
     Parameters
@@ -504,7 +507,7 @@ def confounds_table(
         name: np.concatenate(blocks).astype(np.float64)
         for name, blocks in signals.items()
     }
-    columns: dict[str, Column] = {}
+    columns: dict[str, Float64] = {}
     tissues = ("csf", "white_matter", GLOBAL)
     for name, column in zip(tissues, run_signals["means"].T, strict=True):
         columns |= _expanded(name, column)
@@ -530,7 +533,7 @@ def confounds_table(
     return columns, sidecar
 
 
-def _expanded(name: str, column: Column) -> dict[str, Column]:
+def _expanded(name: str, column: Float64) -> dict[str, Float64]:
     """Return a column, its derivative, and the squares of both."""
     derivative = np.concatenate([[np.nan], np.diff(column)])
     columns = [column, derivative, column**2, derivative**2]
@@ -539,8 +542,8 @@ def _expanded(name: str, column: Column) -> dict[str, Column]:
 
 
 def _components(
-    voxels: NDArray[np.float64], cosines: NDArray[np.float64]
-) -> tuple[dict[str, Column], dict[str, Any]]:
+    voxels: Float64, cosines: Float64
+) -> tuple[dict[str, Float64], dict[str, Any]]:
     """Return the principal components of white matter and fluid (aCompCor) and their metadata."""
     steady = voxels[STEADY_FRAMES:]
     slow = np.concatenate([np.ones((len(steady), 1)), cosines], axis=1)
@@ -563,7 +566,7 @@ def _components(
     return columns, sidecar
 
 
-def _one_hot(name: str, frames: NDArray[np.intp], total: int) -> dict[str, Column]:
+def _one_hot(name: str, frames: Indices, total: int) -> dict[str, Float64]:
     return {
         f"{name}{n:02d}": (np.arange(total) == frame).astype(np.float64)
         for n, frame in enumerate(frames)
@@ -571,8 +574,8 @@ def _one_hot(name: str, frames: NDArray[np.intp], total: int) -> dict[str, Colum
 
 
 def recording_signals(
-    blocks: Iterable[Array], anatomy: Anatomy, signals: Mapping[str, list[Array]]
-) -> Iterator[Array]:
+    blocks: Iterable[Float32], anatomy: Anatomy, signals: Mapping[str, list[Float32]]
+) -> Iterator[Float32]:
     """Yield blocks of frames (frames, brain voxels) unchanged, and record signals of each.
 
     Parameters
@@ -594,7 +597,7 @@ def recording_signals(
     weights = weights.astype(np.float32)
     component_voxels = np.flatnonzero(fluid | white)
     sample = component_voxels[:: -(-len(component_voxels) // _COMPONENT_VOXELS)]
-    previous: Array | None = None  # the last frame of the block before
+    previous: Float32 | None = None  # the last frame of the block before
     for frames in blocks:
         signals["means"].append(frames @ weights)
         signals["voxels"].append(frames[:, sample])

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats
 from bids_dtg.notices import counted
 from bids_dtg.report.numbers import number_text
 from bids_dtg.report.pictures import AMOUNT, SIGNED, draw_matrix, inline
@@ -22,7 +22,7 @@ from bids_dtg.report.tables import Table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.floating]
+
 Ranges = Mapping[str, tuple[Floats, Floats]]
 # A word and its range along a side: start and size in percent.
 Span = tuple[str, float, float]

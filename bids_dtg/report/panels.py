@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Indices, Mask
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind
@@ -27,7 +27,6 @@ from bids_dtg.report.presentation import Canvas, Panel, PanelFile
 from bids_dtg.report.quality import METRICS, number
 from bids_dtg.report.tables import Table
 
-Floats = NDArray[np.float64]
 Content = TypeVar("Content")
 _MINUS = "\N{MINUS SIGN}"
 _MINUTE_MARKS = 12  # at most
@@ -56,13 +55,13 @@ def read_run_rows(run: RunFiles, kind: FileKind) -> list[dict[str, str]]:
     return read_rows(path) if path else []
 
 
-def kept_frames(run: RunFiles) -> NDArray[np.bool_]:
+def kept_frames(run: RunFiles) -> Mask:
     """Return which frames of a run were kept, (frames,), from its table of frames."""
     rows = read_run_rows(run, MOTION_FILE)
     return np.array([row.get("kept") == "1" for row in rows], bool)
 
 
-def over_frames(run: RunFiles, used: NDArray[np.bool_]) -> dict[str, Any]:
+def over_frames(run: RunFiles, used: Mask) -> dict[str, Any]:
     """Return fields of `Lanes` over frames: minutes below, and shading of left-out frames.
 
     `used` (frames,) is true for frames that were not left out.
@@ -83,16 +82,14 @@ def over_frames(run: RunFiles, used: NDArray[np.bool_]) -> dict[str, Any]:
     }
 
 
-def below_each_other(
-    lanes: Sequence[Lanes], run: RunFiles, used: NDArray[np.bool_]
-) -> list[Lanes]:
+def below_each_other(lanes: Sequence[Lanes], run: RunFiles, used: Mask) -> list[Lanes]:
     """Return lanes over the same frames as parts of a figure, with minutes below the last one."""
     frames = over_frames(run, used)
     shaded = [replace(lane, dropped=frames["dropped"]) for lane in lanes]
     return [*shaded[:-1], replace(lanes[-1], **frames)]
 
 
-def draw_series(values: NDArray[np.floating]) -> bytes:
+def draw_series(values: Floats) -> bytes:
     """Draw standardised series, one row each and one column per frame; NaN is left blank."""
     return draw_matrix(values, GREYS, -_END, _END)
 
@@ -133,7 +130,7 @@ def _motion_file(data: Any) -> PanelFile:
     return PanelFile(MOTION_FILE, content, sidecar=sidecar)
 
 
-def _cells(values: Floats | None, frames: int) -> list[str | None]:
+def _cells(values: Float64 | None, frames: int) -> list[str | None]:
     """Write a column of the table of frames; None where values are absent or NaN."""
     if values is None:
         return [None] * frames
@@ -167,7 +164,7 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure(caption=text, parts=below_each_other(lanes, run, kept_frames(run)))
 
 
-def _over_run(title: str, values: Floats, limit: float | None) -> Lanes:
+def _over_run(title: str, values: Float64, limit: float | None) -> Lanes:
     """Draw values (frames,) as a line; single spikes are cut off at the top."""
     top = max(1.15 * float(np.nanquantile(values, 0.995)), 1.25 * (limit or 0.0), 1e-6)
     marked = limit or round_up(top / 2)
@@ -205,7 +202,7 @@ _SEVEN = {
 _SIDES = {"left": "Left", "right": "Right", "": "Other"}
 
 
-def arrange(names: Sequence[str]) -> tuple[NDArray[np.intp], list[Span], str]:
+def arrange(names: Sequence[str]) -> tuple[Indices, list[Span], str]:
     """Order regions by the network in their names, else by hemisphere, else as in the atlas.
 
     Parameters
@@ -254,7 +251,7 @@ def arrange(names: Sequence[str]) -> tuple[NDArray[np.intp], list[Span], str]:
 
 
 def draw_parcel_matrix(
-    values: Floats,
+    values: Float64,
     names: Sequence[str],
     canvas: Canvas,
     words: tuple[str, str],

@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Mask, Values
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_nilearn_template, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
@@ -40,7 +41,7 @@ class Scale:
         table: Pixels = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
         return table
 
-    def paint(self, values: NDArray[np.floating]) -> Pixels:
+    def paint(self, values: Floats) -> Pixels:
         """Turn values from 0 to 1 (clipped) into colours, (..., 3)."""
         shares = np.clip(np.nan_to_num(values), 0, 1)
         painted: Pixels = self.table[np.rint(shares * 255).astype(np.intp)]
@@ -89,7 +90,7 @@ _GAP = 6  # pixels between slices
 
 
 # A box in space: its lowest and its highest x, y and z, (2, 3) in RAS+ mm.
-Box = NDArray[np.float64]
+Box = Float64
 
 
 def box_around(grid: Grid) -> Box:
@@ -103,8 +104,8 @@ def box_around(grid: Grid) -> Box:
 class Volume:
     """A volume and its position in space."""
 
-    values: NDArray[np.floating]  # (i, j, k)
-    affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
+    values: Floats  # (i, j, k)
+    affine: Float64  # (4, 4), voxel indices to RAS+ mm
 
     @classmethod
     def read(cls, path: Path) -> Volume:
@@ -124,7 +125,7 @@ class Volume:
         i, j, k = self.values.shape
         return box_around(Grid((i, j, k), self.affine))
 
-    def cut(self, box: Box, view: View, *, order: int = 1) -> NDArray[np.float32]:
+    def cut(self, box: Box, view: View, *, order: int = 1) -> Float32:
         """Return a slice (rows, columns), linear (order 1) or nearest (0); 0 outside the volume.
 
         The volume's axes must be those of space, in any order and direction.
@@ -148,27 +149,25 @@ class Volume:
         # (columns, rows), rows upward -> top row first
         return np.ascontiguousarray(plane.T[::-1])
 
-    def row(
-        self, box: Box, views: Sequence[View], *, order: int = 1
-    ) -> NDArray[np.float32]:
+    def row(self, box: Box, views: Sequence[View], *, order: int = 1) -> Float32:
         """Return slices of one axis side by side."""
         return beside([self.cut(box, view, order=order) for view in views])
 
 
-def _weights(places: NDArray[np.float64], size: int, order: int) -> NDArray[np.float32]:
+def _weights(places: Float64, size: int, order: int) -> Float32:
     """Return weights (places, voxels) for positions in voxels; 0 beyond the outermost centres."""
     # Rounded, so that ties between two voxels always have the same outcome.
     places = places.round(6)
     near = places if order else np.floor(places + 0.5)
     distances = np.abs(near[:, None] - np.arange(size))
-    weights: NDArray[np.float64] = np.clip(1 - distances, 0, None)
+    weights: Float64 = np.clip(1 - distances, 0, None)
     weights[(places < 0) | (places > size - 1)] = 0
     return weights.astype(np.float32)
 
 
 def join_pictures(
-    parts: Sequence[NDArray[Any]], axis: int, before: int, after: int
-) -> NDArray[Any]:
+    parts: Sequence[Values], axis: int, before: int, after: int
+) -> Values:
     """Put pictures (rows, columns, ...) below (axis 0) or beside (1) each other, centred.
 
     Each has some pixels of 0 before and after it.
@@ -184,7 +183,7 @@ def join_pictures(
     return np.concatenate(padded, axis)
 
 
-def beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+def beside(slices: Sequence[Float32]) -> Float32:
     """Put slices (rows, columns) side by side, with gaps between them."""
     return join_pictures(slices, 1, 0, _GAP)[:, :-_GAP]
 
@@ -239,9 +238,7 @@ def inline(picture: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
-def draw_matrix(
-    matrix: NDArray[np.floating], scale: Scale, low: float, high: float
-) -> bytes:
+def draw_matrix(matrix: Floats, scale: Scale, low: float, high: float) -> bytes:
     """Draw a matrix with one pixel per cell; the page enlarges it without smoothing.
 
     Unknown values are transparent.
@@ -296,13 +293,13 @@ class Backdrop:
             painted[cut == label] = colour
         return self._blend(painted, 0.62 * np.isin(cut, [*colours]))
 
-    def _blend(self, colours: Pixels, opacity: NDArray[np.floating]) -> Pixels:
+    def _blend(self, colours: Pixels, opacity: Floats) -> Pixels:
         # Anatomy in middle greys, so that bright colours stand out on any page.
         grey = 40 + 165 * np.clip(self._grey, 0, 1)
         return _mix(grey, colours, opacity, 255 * np.maximum(self._inside, opacity))
 
 
-def _paint(values: NDArray[np.floating]) -> tuple[Pixels, NDArray[np.floating]]:
+def _paint(values: Floats) -> tuple[Pixels, Floats]:
     """Return colours (..., 3) and opacity of values, whose limits are -1 and 1."""
     values = np.clip(values, -1, 1)
     table = np.concatenate([NEGATIVE.table[::-1], POSITIVE.table])
@@ -311,10 +308,10 @@ def _paint(values: NDArray[np.floating]) -> tuple[Pixels, NDArray[np.floating]]:
 
 
 def _mix(
-    grey: NDArray[np.floating],
-    colours: NDArray[Any],
-    opacity: NDArray[np.floating],
-    alpha: NDArray[Any],
+    grey: Floats,
+    colours: Values,
+    opacity: Floats,
+    alpha: Values,
 ) -> Pixels:
     """Lay colours (rows, columns, 3) over greys; (rows, columns, 4)."""
     pixels = np.empty((*grey.shape, 4), np.uint8)
@@ -341,9 +338,9 @@ _DARKEST, _LIGHT = 70.0, 120.0
 
 
 def draw_surfaces(
-    values: Mapping[Hemisphere, NDArray[np.floating]],
+    values: Mapping[Hemisphere, Floats],
     limit: float,
-    opacity: Mapping[Hemisphere, NDArray[np.floating]] | None = None,
+    opacity: Mapping[Hemisphere, Floats] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw a map in lateral and medial views of its hemispheres, in a row, lit from the front.
 
@@ -377,7 +374,7 @@ def draw_surfaces(
 
 
 @functools.cache
-def surface_views() -> tuple[tuple[NDArray[np.intp], NDArray[np.float32]], ...]:
+def surface_views() -> tuple[tuple[Indices, Float32], ...]:
     """Return vertex and light of each pixel, for each view of `_SIDES`.
 
     Each is (rows, columns): the number of the vertex on the mesh, or -1, and the light, 0 to 1.
@@ -385,9 +382,7 @@ def surface_views() -> tuple[tuple[NDArray[np.intp], NDArray[np.float32]], ...]:
     return tuple(_vertices_in_view(side, outside) for side, outside in _SIDES)
 
 
-def _vertices_in_view(
-    side: Hemisphere, outside: bool
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def _vertices_in_view(side: Hemisphere, outside: bool) -> tuple[Indices, Float32]:
     """Find the vertex nearest to the viewer, and the light, for each pixel."""
     template = read_template("fsLR")
     points, faces = template.points[side], template.faces[side]
@@ -433,7 +428,7 @@ _STYLE = {"cmap": "RdBu_r", "black_bg": False}
 
 
 def draw_maps(
-    rows: Mapping[str, NDArray[np.floating]],
+    rows: Mapping[str, Floats],
     places: VoxelPlaces,
     *,
     title: str,
@@ -477,11 +472,11 @@ def draw_maps(
 
 
 def draw_glass_brain(
-    values: NDArray[np.floating[Any]],
+    values: Floats,
     places: VoxelPlaces,
     *,
     units: str = "",
-    outlined: NDArray[np.bool_] | None = None,
+    outlined: Mask | None = None,
 ) -> bytes:
     """Draw the strongest value along each line of sight, red above 0 and blue below.
 
@@ -539,7 +534,7 @@ def draw_glass_brain(
     return _png(figure)
 
 
-def _image(values: NDArray[np.floating], places: VoxelPlaces) -> Any:
+def _image(values: Floats, places: VoxelPlaces) -> Any:
     volume = places.volume(np.asarray(values, np.float32))
     return nib.Nifti1Image(volume, places.grid.affine)  # type: ignore[no-untyped-call]
 

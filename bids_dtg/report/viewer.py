@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats, Integers
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
@@ -91,7 +91,7 @@ def viewer_data(
 
 
 def write_meshes(
-    dataset: DerivativeDataset, parcels: Mapping[Hemisphere, NDArray[np.integer]]
+    dataset: DerivativeDataset, parcels: Mapping[Hemisphere, Integers]
 ) -> str:
     """Write library and fsLR's meshes, once per output folder; return the address of the meshes.
 
@@ -144,7 +144,7 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
     return name
 
 
-def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
+def pack(volume: Floats, grid: Grid) -> bytes:
     """Make an 8-bit copy of a map as a .nii.gz file, for display; NaN is stored as -128.
 
     Parameters

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Integers
 from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
@@ -44,7 +43,6 @@ from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.stats.prediction import common_products, products
 from bids_dtg.workflows import FeatureKind
 
-Array = NDArray[np.float64]
 Row = dict[str, object]
 
 _FEWEST = 4  # people; a layout of fewer is meaningless
@@ -114,10 +112,10 @@ class _Layout:
     kind: FeatureKind
     people: tuple[str, ...]  # label of each point's person
     contrasts: tuple[str, ...]  # of each point; empty: a point is a person
-    from_mean: Array  # (points,), distance from the mean
-    scores: Array  # (points, components)
-    shares: Array  # (components,), of the variance
-    umap: Array | None  # (points, 2)
+    from_mean: Float64  # (points,), distance from the mean
+    scores: Float64  # (points, components)
+    shares: Float64  # (components,), of the variance
+    umap: Float64 | None  # (points, 2)
     clusters: tuple[Row, ...] = ()
 
     @property
@@ -192,7 +190,7 @@ def _layouts(
     drawn = _drawn(people, source)
     with_any_contrast = set[str]()
     # Labels, and products of people summed over contrasts.
-    together: tuple[tuple[str, ...], Array] | None = None
+    together: tuple[tuple[str, ...], Float64] | None = None
     columns, tables = 0, list[FeatureTable]()
     for number, table in enumerate(source.tables(people.of(drawn), folder), 1):
         participants = counted(len(table.labels), "participant")
@@ -277,7 +275,7 @@ def _levels_by_phenotype(
 
 def _layout(
     kind: FeatureKind,
-    product: Array,
+    product: Float64,
     columns: int,
     people: GroupParticipants,
     contrasts: tuple[str, ...],
@@ -312,7 +310,7 @@ def _layout(
 
 
 def _cluster(
-    point_distances: Array,
+    point_distances: Float64,
     labels: Sequence[str],
     people: GroupParticipants,
     contrasts: Sequence[str],
@@ -321,7 +319,7 @@ def _cluster(
     settings = people.settings
     seed, draws = settings.modelling.seed, settings.statistics.map_permutations
     has_label = np.array([bool(label) for label in labels])
-    orders: NDArray[np.integer[Any]] = np.empty((0, int(has_label.sum())), np.intp)
+    orders: Integers = np.empty((0, int(has_label.sum())), np.intp)
     if draws and not contrasts:
         pairs = zip(people.labels, labels, strict=True)
         labelled = people.of([person for person, label in pairs if label])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bids_dtg.array_types import Float64, Integers
 from bids_dtg.cohort.features import (
     ALL_CONTRASTS,
     FeatureSource,
@@ -31,8 +32,6 @@ from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.statistics.variables import covariates_of, phenotype_names, values_of
 from bids_dtg.stats.permutation import FEWEST_ORDERS, different_orders, permuted_orders
 from bids_dtg.stats.prediction import (
-    Array,
-    Integers,
     Prediction,
     Target,
     chance,
@@ -180,7 +179,7 @@ class _Study:
             say(line)
 
     def add(
-        self, kind: FeatureKind, contrast: str, labels: Sequence[str], features: Array
+        self, kind: FeatureKind, contrast: str, labels: Sequence[str], features: Float64
     ) -> None:
         """Predict all phenotypes from a set of features (people, columns)."""
         for name in self.names:
@@ -291,7 +290,7 @@ def _predict_from(study: _Study, source: FeatureSource, folder: Path) -> None:
     """Predict phenotypes from each contrast of a source, and from all contrasts together."""
     people, count = study.people, len(source.contrasts)
     # Labels, and products of people summed over contrasts.
-    together: tuple[tuple[str, ...], Array] | None = None
+    together: tuple[tuple[str, ...], Float64] | None = None
     with_any_contrast = set[str]()
     for number, table in enumerate(source.tables(people, folder), 1):
         say(f"{number} of {count}: {table.title}")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Indices, Mask
 from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
@@ -313,7 +313,7 @@ class _ContrastTests:
     corrected: Corrected | None = None  # None: no p
 
     @property
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> Float64:
         """The statistic to show, of each column."""
         return self.tests.effect if self.plan.no_p else self.tests.t
 
@@ -409,7 +409,7 @@ def run_stats(settings: Settings) -> int:
     with results.writing(), temporary_folder() as folder, one_blas_thread():
         answers = []
         for source in sources:
-            products = dict[Design, NDArray[np.float64]]()
+            products = dict[Design, Float64]()
             contrasts = list(_tests(question, source, folder, products))
             if not contrasts:
                 say(f"{source.kind.words}: nothing can be tested")
@@ -426,7 +426,7 @@ def _tests(
     question: Question,
     source: FeatureSource,
     folder: Path,
-    products: dict[Design, NDArray[np.float64]],
+    products: dict[Design, Float64],
 ) -> Iterator[_ContrastTests]:
     """Test the contrasts of a source; leave out contrasts whose columns are all constant.
 
@@ -509,7 +509,7 @@ def _difference(first: FeatureTable, second: FeatureTable) -> FeatureTable:
     return FeatureTable(first.source, first.contrast, labels, values, columns)
 
 
-def _column_ids(table: FeatureTable) -> NDArray[np.intp]:
+def _column_ids(table: FeatureTable) -> Indices:
     """Return what identifies each column in both sessions: its voxel, else its number."""
     return table.source_columns if table.places is None else table.places.positions
 
@@ -529,7 +529,7 @@ class _Answer:
         cls,
         question: Question,
         contrasts: Sequence[_ContrastTests],
-        products: Mapping[Design, NDArray[np.float64]],
+        products: Mapping[Design, Float64],
     ) -> _Answer:
         """Correct p over the contrasts that have p; people may differ between contrasts.
 
@@ -708,7 +708,7 @@ class _Answer:
         volume = best.table.volume(best.values)
         if volume is None or self.source.places is None:
             return self._dots(statistic)
-        outlined: NDArray[np.bool_] | None = None
+        outlined: Mask | None = None
         caption = "Unthresholded"
         if best.corrected is not None:
             significant = best.table.volume((best.corrected.p <= ALPHA).astype(float))

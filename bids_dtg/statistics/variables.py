@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64
 from bids_dtg.cohort.group_participants import GroupParticipants
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import (
@@ -105,7 +105,7 @@ def is_phenotype(column: Column) -> bool:
     return len(column.levels) == 2 or (column.is_number and len(column.levels) > 2)
 
 
-def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
+def values_of(column: Column, labels: Sequence[str]) -> Float64:
     """Return a phenotype of people as numbers; of two sorted levels, the second is 1.
 
     Raises
@@ -156,7 +156,7 @@ def covariates_of(
     people: GroupParticipants,
     kind: FeatureKind,
     name: str,
-    tested: NDArray[np.float64],
+    tested: Float64,
     remark: Callable[[str], None],
 ) -> Coded:
     """Return the covariates of people: the requested ones, those of the features, and the sites.

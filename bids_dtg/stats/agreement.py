@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.floating[Any]]
+from bids_dtg.array_types import Floats
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
     """How well measurements of the same targets agree; NaN where it is not defined."""
 
-    absolute: Values  # (...), ICC(A,1): an offset between measurements lowers it
-    consistency: Values  # (...), ICC(C,1): an offset between measurements is ignored
+    absolute: Floats  # (...), ICC(A,1): an offset between measurements lowers it
+    consistency: Floats  # (...), ICC(C,1): an offset between measurements is ignored
 
 
-def agreement(ratings: Values) -> Agreement:
+def agreement(ratings: Floats) -> Agreement:
     """Return the intraclass correlations of single measurements, from a two-way analysis.
 
     Parameters
@@ -60,7 +58,7 @@ def agreement(ratings: Values) -> Agreement:
     time_effects = values.mean(axis=-2, keepdims=True) - grand_mean
     residuals = values - grand_mean - target_effects - time_effects
 
-    def squares(effects: Values) -> Values:
+    def squares(effects: Floats) -> Floats:
         return np.asarray((effects**2).sum(axis=(-2, -1)))
 
     # Mean squares, by their names in the papers: between targets, between measurements, residual.
@@ -72,7 +70,7 @@ def agreement(ratings: Values) -> Agreement:
     return Agreement(_ratio(msr - mse, absolute), _ratio(msr - mse, consistent))
 
 
-def _ratio(part: Values, whole: Values) -> Values:
+def _ratio(part: Floats, whole: Floats) -> Floats:
     return part / np.where(whole > 0, whole, np.nan)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.floating[Any]]
-Array = NDArray[np.float64]
-Rows = NDArray[np.bool_] | NDArray[np.intp]
+from bids_dtg.array_types import Float64, Floats, Indices, Mask
+
+Rows = Mask | Indices
 
 _NOTHING = 1e-8  # a residual below this share of the column is rounding error
 _ROUNDING = 1e-9  # a spread below this share of the column's size is rounding error
@@ -22,7 +20,7 @@ class Coded:
     """Columns of a design, without a constant."""
 
     names: tuple[str, ...]  # of the columns; a level's column is called "site: B"
-    values: Array  # (people, columns)
+    values: Float64  # (people, columns)
 
     def of(self, people: Rows) -> Coded:
         """Return the rows of some people."""
@@ -71,7 +69,7 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
     return Coded(tuple(names), np.concatenate(parts, axis=1).astype(np.float64))
 
 
-def scaled(columns: Array, people: Rows | slice = slice(None)) -> Array:
+def scaled(columns: Float64, people: Rows | slice = slice(None)) -> Float64:
     """Return centred columns divided by their ranges; 0 where values only differ by rounding.
 
     Whole numbers, such as times in ms, are exact: they differ by more than that.
@@ -97,7 +95,7 @@ def scaled(columns: Array, people: Rows | slice = slice(None)) -> Array:
     return np.where(differs, centred / np.where(differs, span, 1), 0.0)
 
 
-def add_levels(coded: Coded, name: str, levels: Sequence[str], tested: Values) -> Coded:
+def add_levels(coded: Coded, name: str, levels: Sequence[str], tested: Floats) -> Coded:
     """Add the levels of a column to a design, except levels that its columns already determine.
 
     Parameters
@@ -146,8 +144,8 @@ def add_levels(coded: Coded, name: str, levels: Sequence[str], tested: Values) -
     return Coded(tuple(names), np.concatenate(columns, axis=1))
 
 
-def _orthonormal(columns: Array) -> Array:
+def _orthonormal(columns: Float64) -> Float64:
     """Return an orthonormal basis of the columns, (people, rank)."""
     vectors, values, _ = np.linalg.svd(columns, full_matrices=False)
-    basis: Array = vectors[:, values > _NOTHING * values.max()]
+    basis: Float64 = vectors[:, values > _NOTHING * values.max()]
     return basis

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Mask
 from bids_dtg.stats.paired import DRAWS, Interval
-
-Values = NDArray[np.floating[Any]]
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 _FEWEST_PAIRS = 3  # with fewer pairs of values, a correlation means nothing
 _DRAWS_AT_ONCE = 500
 _CONSTANT = 1e-12  # for values of variance 1, a smaller variance is rounding error
 
 
-def correlation(x: Values, y: Values) -> Values:
+def correlation(x: Floats, y: Floats) -> Floats:
     """Return Pearson r over the last axis; pairs with a value that is not finite are left out.
 
     Parameters
@@ -46,7 +40,7 @@ def correlation(x: Values, y: Values) -> Values:
 
 
 def correlation_interval(
-    x: Values, y: Values, *, seed: int = 0, draws: int = DRAWS
+    x: Floats, y: Floats, *, seed: int = 0, draws: int = DRAWS
 ) -> Interval:
     """Return Pearson r over people and its 95 % interval by resampling people.
 
@@ -91,7 +85,7 @@ def correlation_interval(
     return Interval(r, float(low), float(high))
 
 
-def weighted_correlation(x: Values, y: Values, counts: Array) -> Array:
+def weighted_correlation(x: Floats, y: Floats, counts: Float64) -> Float64:
     """Return Pearson r over people, given how often each counts.
 
     Parameters
@@ -116,7 +110,7 @@ def weighted_correlation(x: Values, y: Values, counts: Array) -> Array:
     x, y = np.broadcast_arrays(_standardized(x), _standardized(y))
     people = counts.sum(axis=1)
 
-    def mean(values: Values) -> Array:
+    def mean(values: Floats) -> Float64:
         return np.asarray(values @ counts.T / people)
 
     mean_x = mean(x)
@@ -127,19 +121,19 @@ def weighted_correlation(x: Values, y: Values, counts: Array) -> Array:
     differs = (variance_x > _CONSTANT) & (variance_y > _CONSTANT)
     with np.errstate(invalid="ignore"):
         size = np.sqrt(np.where(differs, variance_x * variance_y, np.nan))
-        r: Array = np.clip(covariance / size, -1.0, 1.0)
+        r: Float64 = np.clip(covariance / size, -1.0, 1.0)
     return r
 
 
-def _standardized(values: Values) -> Array:
+def _standardized(values: Floats) -> Float64:
     centred = np.asarray(values, np.float64)
     centred = centred - centred.mean(axis=-1, keepdims=True)
     sd = centred.std(axis=-1, keepdims=True)
-    standardized: Array = centred / np.where(sd > 0, sd, 1.0)
+    standardized: Float64 = centred / np.where(sd > 0, sd, 1.0)
     return standardized
 
 
-def unit_length(values: Values, used: Mask | None = None) -> Values:
+def unit_length(values: Floats, used: Mask | None = None) -> Floats:
     """Centre values and scale them to length 1 over the last axis; NaN where constant.
 
     Parameters
@@ -170,5 +164,5 @@ def unit_length(values: Values, used: Mask | None = None) -> Values:
         largest = np.abs(floats).max(axis=-1, keepdims=True)
         rounding = 8 * np.finfo(dtype).eps * largest
         has_direction = np.isfinite(length) & (length > rounding * np.sqrt(count))
-        unit: Values = centred / np.where(has_direction, length, np.nan)
+        unit: Floats = centred / np.where(has_direction, length, np.nan)
     return unit

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from bids_dtg.array_types import Float64, Integers, Values
 
 FEWEST_FOR_UMAP = 8  # points
 _NEIGHBOURS = 15
@@ -18,7 +17,7 @@ _COMPONENTS = 50
 _ROUNDING = 1e-7  # a component below this share of the variance is rounding error
 
 
-def principal_components(products: Array, columns: int) -> tuple[Array, Array]:
+def principal_components(products: Float64, columns: int) -> tuple[Float64, Float64]:
     """Return scores (points, components) and shares of the variance, (components,).
 
     Parameters
@@ -48,12 +47,12 @@ def principal_components(products: Array, columns: int) -> tuple[Array, Array]:
     return scores * np.sign(furthest), variances[present] / total
 
 
-def distances(products: Array, columns: int) -> Array:
+def distances(products: Float64, columns: int) -> Float64:
     """Return root mean square distances between points, (points, points)."""
     squares = np.diag(products)
     squared_distances = np.maximum(squares[:, None] + squares - 2 * products, 0.0)
     np.fill_diagonal(squared_distances, 0.0)
-    root_mean_squares: Array = np.sqrt(squared_distances / columns)
+    root_mean_squares: Float64 = np.sqrt(squared_distances / columns)
     return root_mean_squares
 
 
@@ -62,7 +61,7 @@ def umap_is_missing() -> bool:
     return importlib.util.find_spec("umap") is None
 
 
-def umap_layout(scores: Array, seed: int) -> Array:
+def umap_layout(scores: Float64, seed: int) -> Float64:
     """Lay points out in two dimensions by UMAP, initialised with the first two components.
 
     Parameters
@@ -92,9 +91,7 @@ def umap_layout(scores: Array, seed: int) -> Array:
     return np.asarray(umap.fit_transform(components), np.float64)
 
 
-def silhouettes(
-    apart: Array, labels: Sequence[Any], orders: NDArray[np.integer[Any]]
-) -> Array:
+def silhouettes(apart: Float64, labels: Sequence[Any], orders: Integers) -> Float64:
     """Return the mean silhouette of labelled points, observed and for permuted labels.
 
     Parameters
@@ -141,7 +138,7 @@ def silhouettes(
     return np.array(means)
 
 
-def variance_shares(values: NDArray[Any]) -> tuple[float, float, float]:
+def variance_shares(values: Values) -> tuple[float, float, float]:
     """Return the shares of variance between contrasts, between people, and residual.
 
     Parameters

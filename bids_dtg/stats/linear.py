@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.floating[Any]]
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-People = Values | Sequence[Values]
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Integers, Mask
+
+People = Floats | Sequence[Floats]
 VOXELS_A_COEFFICIENT = 2.0  # the fewest in a parcel
 # Normal equations are used with more voxels per coefficient, and if their condition is better.
 _MANY = 100
@@ -28,7 +26,7 @@ class _RegionBaseline:
     Only sums over people are kept, so memory does not grow with their number.
     """
 
-    _total: Array  # (contrasts, regions, 1 + rois)
+    _total: Float64  # (contrasts, regions, 1 + rois)
     _count: NDArray[np.int64]  # people in the sums, (contrasts, regions)
     _people = 0
 
@@ -67,7 +65,7 @@ class _RegionBaseline:
             self._add(_checked(X[person], Y[person], person), 1)
         return self
 
-    def without(self: _Model, connectome: Values, maps: Values) -> _Model:
+    def without(self: _Model, connectome: Floats, maps: Floats) -> _Model:
         """Return the model fitted without one of its training people.
 
         Parameters
@@ -95,7 +93,7 @@ class _RegionBaseline:
         reduced._add(_checked(connectome, maps, 0), -1)
         return reduced
 
-    def _add(self, person: tuple[Values, Values], sign: int) -> None:
+    def _add(self, person: tuple[Floats, Floats], sign: int) -> None:
         connectome, maps = person
         regions = self._regions(connectome.shape[1])
         shape = (len(maps), len(regions), 1 + len(connectome))
@@ -111,18 +109,18 @@ class _RegionBaseline:
             self._total[:, number] += sign * fits
             self._count[:, number] += sign * fitted
 
-    def _coefficients(self) -> Array:
+    def _coefficients(self) -> Float64:
         """Return intercept and slopes, (contrasts, regions, 1 + rois); 0 where nobody has data."""
         if not self._people:
             raise ValueError(
                 f"this {type(self).__name__} is not fitted: call fit(X, Y) first"
             )
         count = np.maximum(self._count, 1)
-        mean: Array = self._total / count[..., None]
+        mean: Float64 = self._total / count[..., None]
         mean[self._count == 0] = 0.0
         return mean
 
-    def predict(self, X: People) -> NDArray[np.float32]:
+    def predict(self, X: People) -> Float32:
         """Predict maps of new people.
 
         Parameters
@@ -188,12 +186,12 @@ class LinearBaseline(_RegionBaseline):
     """
 
     @property
-    def coef(self) -> Array:
+    def coef(self) -> Float64:
         """Slopes, (contrasts, rois)."""
         return self._coefficients()[:, 0, 1:]
 
     @property
-    def intercept(self) -> Array:
+    def intercept(self) -> Float64:
         """Intercepts, (contrasts,)."""
         return self._coefficients()[:, 0, 0]
 
@@ -241,7 +239,7 @@ class ParcelLinearBaseline(_RegionBaseline):
     1.0
     """
 
-    def __init__(self, parcels: NDArray[np.integer[Any]]) -> None:
+    def __init__(self, parcels: Integers) -> None:
         if parcels.ndim != 1 or not np.issubdtype(parcels.dtype, np.integer):
             raise ValueError(
                 f"parcels are integers, (voxels,), found {parcels.dtype} of shape {parcels.shape}"
@@ -252,12 +250,12 @@ class ParcelLinearBaseline(_RegionBaseline):
         self._voxels = len(parcels)
 
     @property
-    def coef(self) -> Array:
+    def coef(self) -> Float64:
         """Slopes, (contrasts, parcels, rois); parcels in the order of their labels."""
         return self._coefficients()[:, :, 1:]
 
     @property
-    def intercept(self) -> Array:
+    def intercept(self) -> Float64:
         """Intercepts, (contrasts, parcels)."""
         return self._coefficients()[:, :, 0]
 
@@ -270,7 +268,7 @@ class ParcelLinearBaseline(_RegionBaseline):
 
 
 def roi_parcels(
-    maps: Values, voxels_a_coefficient: float = VOXELS_A_COEFFICIENT
+    maps: Floats, voxels_a_coefficient: float = VOXELS_A_COEFFICIENT
 ) -> Indices:
     """Return the ROI whose map is largest at each voxel: the parcels of `ParcelLinearBaseline`.
 
@@ -310,7 +308,7 @@ def roi_parcels(
         heights[labels[sizes.argmin()]] = -np.inf
 
 
-def standardised(connectome: Values) -> Array:
+def standardised(connectome: Floats) -> Float64:
     """Return a connectome (rois, voxels) with each ROI's row z-scored over voxels.
 
     Examples
@@ -320,7 +318,7 @@ def standardised(connectome: Values) -> Array:
     array([[-1.,  1.],
            [ 0.,  0.]])
     """
-    features: Array = np.array(connectome, dtype=np.float64)
+    features: Float64 = np.array(connectome, dtype=np.float64)
     largest = np.maximum(features.max(axis=1), -features.min(axis=1))
     features -= features.mean(axis=1, keepdims=True)
     spread = np.sqrt(np.einsum("rv,rv->r", features, features) / features.shape[1])
@@ -331,7 +329,7 @@ def standardised(connectome: Values) -> Array:
     return features
 
 
-def fit_maps(features: Array, maps: Values) -> tuple[Array, Mask]:
+def fit_maps(features: Float64, maps: Floats) -> tuple[Float64, Mask]:
     """Regress a person's maps on features, each contrast on its own.
 
     Parameters
@@ -372,7 +370,7 @@ def fit_maps(features: Array, maps: Values) -> tuple[Array, Mask]:
     return coefficients, fitted
 
 
-def _least_squares(design: Array, targets: Array) -> Array:
+def _least_squares(design: Float64, targets: Float64) -> Float64:
     """Return coefficients (targets, rows of the design)."""
     rows, voxels = design.shape
     if voxels > _MANY * rows:
@@ -399,7 +397,7 @@ def rows_alike(rows: Mask) -> list[Indices]:
     return [np.array(numbers) for numbers in groups.values()]
 
 
-def _checked(connectome: Values, maps: Values, person: int) -> tuple[Values, Values]:
+def _checked(connectome: Floats, maps: Floats, person: int) -> tuple[Floats, Floats]:
     connectome = _checked_connectome(connectome, person)
     maps = np.asarray(maps)
     voxels = connectome.shape[1]
@@ -412,7 +410,7 @@ def _checked(connectome: Values, maps: Values, person: int) -> tuple[Values, Val
     return connectome, maps
 
 
-def _checked_connectome(connectome: Values, person: int) -> Values:
+def _checked_connectome(connectome: Floats, person: int) -> Floats:
     rows = np.asarray(connectome)
     if rows.ndim != 2 or rows.size == 0:
         raise ValueError(f"X[{person}] is (rois, voxels), found {rows.shape}")

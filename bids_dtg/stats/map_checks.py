@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
-Indices = NDArray[np.intp]
+from bids_dtg.array_types import Float64, Floats, Indices
 
 LEAST_COVERAGE = 0.5  # a map that covers a smaller share of the voxels is not used
 USUAL_COVERAGE = 0.75  # a map that covers a smaller share is reported
@@ -87,7 +85,7 @@ class Checked:
     usual_side_r: float = np.nan  # the group's median of `GroupFigures.side_r`
 
 
-def map_figures(values: Array) -> MapFigures:
+def map_figures(values: Floats) -> MapFigures:
     """Compute the metrics of a map (voxels,), NaN where it has no value.
 
     Examples
@@ -112,7 +110,7 @@ def map_figures(values: Array) -> MapFigures:
     )
 
 
-def check_maps(maps: Sequence[Array], mirror: Indices) -> list[Checked]:
+def check_maps(maps: Sequence[Floats], mirror: Indices) -> list[Checked]:
     """Compare each person's map of one contrast with the mean of the others' maps.
 
     Maps are scaled to a standard deviation of 1 before averaging, so that none outweighs the
@@ -179,10 +177,10 @@ def judge_person(maps: Sequence[Checked]) -> dict[str, str]:
     }
 
 
-def _compare(values: Array, mean: Array, size: int) -> GroupFigures:
+def _compare(values: Floats, mean: Floats, size: int) -> GroupFigures:
     """Compare a map with the others' mean, by its first `size` values and by mirrored pairs."""
 
-    def difference_of_sides(row: Array) -> Array:
+    def difference_of_sides(row: Floats) -> Floats:
         first, mirrored = np.split(row[size:], 2)
         return first - mirrored
 
@@ -193,7 +191,7 @@ def _compare(values: Array, mean: Array, size: int) -> GroupFigures:
 def _judge(
     map_figures: Sequence[MapFigures],
     group_figures: Sequence[GroupFigures],
-    sds: NDArray[np.float64],
+    sds: Float64,
 ) -> list[Checked]:
     r = np.array([group.r for group in group_figures])
     sides = np.array([group.side_r for group in group_figures])
@@ -221,7 +219,7 @@ def _judge(
     return checked
 
 
-def _median(values: Array) -> float:
+def _median(values: Floats) -> float:
     """Return the median, without NaN; NaN if no value is finite."""
     return float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
 
@@ -236,7 +234,7 @@ def _sample(size: int) -> Indices:
     return np.linspace(0, size - 1, min(size, _SAMPLE), dtype=np.intp)
 
 
-def _r(x: Array, y: Array) -> float:
+def _r(x: Floats, y: Floats) -> float:
     """Return the correlation over shared values; NaN if fewer than 3, or if one is constant."""
     shared = np.isfinite(x) & np.isfinite(y)
     if shared.sum() < 3:

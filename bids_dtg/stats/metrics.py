@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.floating[Any]]
-Maps = Values  # (people, voxels)
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from bids_dtg.array_types import Float64, Floats, Mask
+
+Maps = Floats  # (people, voxels)
+
 
 # Dice is taken at the strongest 5 %, 10 %, …, 50 % of the voxels.
 DICE_PERCENTAGES = range(5, 51, 5)
@@ -27,7 +25,7 @@ class Diagonality:
     ratio: float  # index divided by the mean r_ii
 
 
-def correlation_matrix(pred: Maps, true: Maps) -> Array:
+def correlation_matrix(pred: Maps, true: Maps) -> Float64:
     """Correlate each predicted map with each measured map, over voxels.
 
     Parameters
@@ -60,11 +58,11 @@ def correlation_matrix(pred: Maps, true: Maps) -> Array:
             f"pred and true need the same voxels, found {predicted.shape[1]} "
             f"and {measured.shape[1]}"
         )
-    r: Array = _standardised(predicted) @ _standardised(measured).T
+    r: Float64 = _standardised(predicted) @ _standardised(measured).T
     return np.asarray(np.clip(r, -1.0, 1.0))
 
 
-def diagonality(matrix: Values) -> Diagonality:
+def diagonality(matrix: Floats) -> Diagonality:
     """Summarise a people × people correlation matrix as individuality.
 
     Parameters
@@ -117,7 +115,7 @@ def diagonality(matrix: Values) -> Diagonality:
     )
 
 
-def identification_accuracy(matrix: Values) -> float:
+def identification_accuracy(matrix: Floats) -> float:
     """Return the share of measured maps that match their own person's prediction best.
 
     Parameters
@@ -151,7 +149,7 @@ def identification_accuracy(matrix: Values) -> float:
     return float(np.where(better.any(axis=1), 0.0, credit).mean())
 
 
-def fingerprinting_score(matrix: Values) -> float:
+def fingerprinting_score(matrix: Floats) -> float:
     """Return the published fingerprinting score: share identified times mean r with the own map.
 
     Parameters
@@ -186,7 +184,7 @@ def fingerprinting_score(matrix: Values) -> float:
     return float(identified.mean() * np.nan_to_num(same_person).mean())
 
 
-def relative_gain(mean_r: Values, mean_r_linear: Values) -> Array:
+def relative_gain(mean_r: Floats, mean_r_linear: Floats) -> Float64:
     """Return a model's gain in mean r relative to the linear model.
 
     Parameters
@@ -213,7 +211,7 @@ def relative_gain(mean_r: Values, mean_r_linear: Values) -> Array:
     return np.asarray(mean_r, np.float64) / positive - 1
 
 
-def rivals(matrix: Values) -> tuple[Mask, Mask]:
+def rivals(matrix: Floats) -> tuple[Mask, Mask]:
     """Return which other people's predictions match a map better than, or as well as, its own.
 
     Parameters
@@ -243,7 +241,7 @@ def rivals(matrix: Values) -> tuple[Mask, Mask]:
     return better, tied
 
 
-def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> Array:
+def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> Float64:
     """Correlate predicted with measured deviations from a mean map, one value per person.
 
     Parameters
@@ -296,7 +294,7 @@ def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> Ar
     return np.asarray(np.clip(r, -1.0, 1.0))
 
 
-def dice_auc(pred: Maps, true: Maps) -> Array:
+def dice_auc(pred: Maps, true: Maps) -> Float64:
     """Return the area under the curve of Dice overlap against threshold, one value per person.
 
     At each fraction p = 5 %, 10 %, …, 50 % a map's strongest voxels are those with
@@ -333,7 +331,7 @@ def dice_auc(pred: Maps, true: Maps) -> Array:
     return np.array([_dice_area(pred_map, true_map) for pred_map, true_map in maps])
 
 
-def _dice_area(pred: Array, true: Array) -> float:
+def _dice_area(pred: Float64, true: Float64) -> float:
     sorted_pred = np.sort(pred)
     sorted_true = np.sort(true)
     dice = []
@@ -350,17 +348,17 @@ def _dice_area(pred: Array, true: Array) -> float:
     return float(step * (sum(dice) - mean_of_ends))
 
 
-def _as_maps(maps: Maps, name: str) -> Array:
+def _as_maps(maps: Maps, name: str) -> Float64:
     array = np.asarray(maps)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} holds {array.dtype}. Expected: real numbers")
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} is (people, voxels), found {array.shape}")
-    values: Array = array.astype(np.float64, copy=False)
+    values: Float64 = array.astype(np.float64, copy=False)
     return values
 
 
-def _as_pair(pred: Maps, true: Maps) -> tuple[Array, Array]:
+def _as_pair(pred: Maps, true: Maps) -> tuple[Float64, Float64]:
     predicted, measured = _as_maps(pred, "pred"), _as_maps(true, "true")
     if predicted.shape != measured.shape:
         raise ValueError(
@@ -369,7 +367,7 @@ def _as_pair(pred: Maps, true: Maps) -> tuple[Array, Array]:
     return predicted, measured
 
 
-def _standardised(maps: Array, size: Array | None = None) -> Array:
+def _standardised(maps: Float64, size: Float64 | None = None) -> Float64:
     """Centre each row and scale it to length 1; NaN where it is constant up to rounding."""
     largest = np.abs(maps).max(axis=1) if size is None else size
     usable = (largest > 0) & np.isfinite(largest)
@@ -379,5 +377,5 @@ def _standardised(maps: Array, size: Array | None = None) -> Array:
     length = np.linalg.norm(centred / scale[:, None], axis=1) * scale
     rounding = 8 * np.finfo(np.float64).eps * largest * np.sqrt(maps.shape[1])
     length = np.where(length > rounding, length, np.nan)
-    standardised: Array = centred / length[:, None]
+    standardised: Float64 = centred / length[:, None]
     return standardised

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.floating[Any]]
-Array = NDArray[np.float64]
+from bids_dtg.array_types import Float64, Floats
+
 _DRAWS_AT_ONCE = 1000
 DRAWS = 10_000  # samples of people, for an interval
 
@@ -34,7 +32,7 @@ class Interval:
         return Interval(self.mean, low, high)
 
 
-def t_interval(values: Values) -> Interval:
+def t_interval(values: Floats) -> Interval:
     """Return the mean over people and its interval by Student's t.
 
     Parameters
@@ -63,7 +61,7 @@ def t_interval(values: Values) -> Interval:
 
 
 def bootstrap_interval(
-    values: Values, *, seed: int = 0, draws: int = DRAWS
+    values: Floats, *, seed: int = 0, draws: int = DRAWS
 ) -> Interval:
     """Return the mean over people and its 95 % interval by the bootstrap.
 
@@ -96,7 +94,7 @@ def bootstrap_interval(
     return Interval(float(finite.mean()), float(low), float(high))
 
 
-def jackknife_shares(score: float, without: Values) -> Array:
+def jackknife_shares(score: float, without: Floats) -> Float64:
     """Return each person's share in a score (jackknife pseudo-values).
 
     Their mean is the score, and the standard error of that mean is the score's own.
@@ -127,7 +125,7 @@ def jackknife_shares(score: float, without: Values) -> Array:
     n = len(without)
     if n < 3:
         return np.full(n, score)
-    shares: Array = score + (n - 1) * (without.mean() - without)
+    shares: Float64 = score + (n - 1) * (without.mean() - without)
     return shares
 
 
@@ -165,8 +163,8 @@ def wilson_interval(share: float, people: int) -> Interval:
 
 
 def sign_flip_test(
-    differences: Values, *, seed: int = 0, permutations: int = 10_000
-) -> Array:
+    differences: Floats, *, seed: int = 0, permutations: int = 10_000
+) -> Float64:
     """Test paired differences against 0 by flipping the signs of people.
 
     Parameters
@@ -203,7 +201,7 @@ def sign_flip_test(
     return np.where(finite.sum(axis=1) >= 2, p, np.nan)
 
 
-def false_discovery_rate(p: Values) -> Array:
+def false_discovery_rate(p: Floats) -> Float64:
     """Adjust p values (tests,) for multiple tests by the false discovery rate; NaN is left out.
 
     Notes
@@ -225,7 +223,7 @@ def false_discovery_rate(p: Values) -> Array:
     return adjusted
 
 
-def cliffs_delta(first: Values, second: Values) -> float:
+def cliffs_delta(first: Floats, second: Floats) -> float:
     """Return Cliff's delta, -1 to 1; above 0 where values of `first` tend to be larger.
 
     Notes

@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, factorial, prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bids_dtg.array_types import Float64, Integers, Values
 from bids_dtg.stats.coding import scaled
 from bids_dtg.stats.paired import false_discovery_rate
-
-Array = NDArray[np.float64]
-Integers = NDArray[np.integer[Any]]
 
 FEWEST_ORDERS = 100  # with fewer distinct orders, a p value means little
 _COLUMNS = 2048  # most columns tested at once
@@ -136,15 +133,16 @@ def _exchangeable(families: ArrayLike, sites: ArrayLike | None) -> list[Integers
 class Design:
     """The test made of each column, and its permutations (Freedman and Lane 1983)."""
 
-    tested: Array  # (people,), minus what covariates explain
-    covariates: Array  # (people, columns), orthonormal, the constant first; none: a mean is tested
+    tested: Float64  # (people,), minus what covariates explain
+    # (people, columns), orthonormal, the constant first; none: a mean is tested
+    covariates: Float64
     # (draws, people), orders or signs of people; empty: no p is computed
     draws: Integers
     # From one SD below the mean of the tested column to one above, or from level to level.
     span: float = 0.0
 
     @classmethod
-    def of(cls, tested: Array, covariates: Array, orders: Integers) -> Design:
+    def of(cls, tested: Float64, covariates: Float64, orders: Integers) -> Design:
         """Return the test of an association with `tested`, given covariates.
 
         Raises
@@ -184,7 +182,7 @@ class Design:
         """Degrees of freedom of t."""
         return int(len(self.tested) - self.covariates.shape[1] - 1)
 
-    def unit(self, values: NDArray[Any]) -> tuple[Array, Array]:
+    def unit(self, values: Values) -> tuple[Float64, Float64]:
         """Return the residuals of columns scaled to length 1, and their lengths; NaN where 0."""
         columns = np.asarray(values, np.float64)
         residuals = columns - self.covariates @ (self.covariates.T @ columns)
@@ -193,7 +191,7 @@ class Design:
         length[~defined] = np.nan
         return residuals / length, length
 
-    def by_chance(self, unit: Array) -> Iterator[tuple[slice, Array]]:
+    def by_chance(self, unit: Float64) -> Iterator[tuple[slice, Float64]]:
         """Yield a range of draws, and |t| of each column in them, (draws, columns)."""
         tested = self.tested / np.linalg.norm(self.tested)
         # (covariates, people); the constant is left out, because no order changes it
@@ -218,7 +216,7 @@ class Design:
                 share /= np.maximum(unexplained, _TIE)
             yield slice(start, start + len(draws)), self._t(share)
 
-    def _t(self, share: Array) -> Array:
+    def _t(self, share: Float64) -> Float64:
         """Return |t| from shares of explained variance."""
         return np.sqrt(self.dof * share / np.maximum(1 - share, 1e-12))
 
@@ -228,17 +226,17 @@ class ColumnTests:
     """Tests of columns; NaN where a column is constant or a person has no value."""
 
     design: Design
-    effect: Array  # (columns,), slope or mean, in units of the column
-    r: Array  # (columns,), partial correlation; for a mean, mean over root mean square
-    t: Array  # (columns,)
+    effect: Float64  # (columns,), slope or mean, in units of the column
+    r: Float64  # (columns,), partial correlation; for a mean, mean over root mean square
+    t: Float64  # (columns,)
     # (people, people), inner products of residuals, each column scaled to length 1; of more than
     # 4,096 people a sketch S with the products S S' in expectation, (people, 256)
-    products: Array
-    largest: Array  # (draws,), largest |t| over columns in each draw
+    products: Float64
+    largest: Float64  # (draws,), largest |t| over columns in each draw
     counts: NDArray[np.int64]  # histogram of |t| over all columns and draws
 
 
-def fit_columns(values: NDArray[Any], design: Design, seed: int = 0) -> ColumnTests:
+def fit_columns(values: Values, design: Design, seed: int = 0) -> ColumnTests:
     """Test each column, and collect the |t| of its permutations.
 
     Parameters
@@ -288,9 +286,9 @@ def fit_columns(values: NDArray[Any], design: Design, seed: int = 0) -> ColumnTe
 class Corrected:
     """p of columns by permutation; NaN where a column was not tested."""
 
-    p: Array  # (columns,), corrected over all columns of all tests
-    p_contrast: Array  # (columns,), corrected over the columns of the same test
-    q: Array  # (columns,), false discovery rate over all columns of all tests
+    p: Float64  # (columns,), corrected over all columns of all tests
+    p_contrast: Float64  # (columns,), corrected over the columns of the same test
+    q: Float64  # (columns,), false discovery rate over all columns of all tests
 
 
 def correct(tests: Sequence[ColumnTests]) -> list[Corrected]:
@@ -324,7 +322,7 @@ def correct(tests: Sequence[ColumnTests]) -> list[Corrected]:
     ]
 
 
-def _p_of_largest(t: Array, largest: Array) -> Array:
+def _p_of_largest(t: Float64, largest: Float64) -> Float64:
     """Return p of columns from the largest |t| of each draw, (draws,); NaN where t is."""
     draws = len(largest)
     below = np.searchsorted(np.sort(largest), np.abs(t) * (1 - _TIE))
@@ -333,7 +331,7 @@ def _p_of_largest(t: Array, largest: Array) -> Array:
 
 
 def misleading_sizes(
-    products: Mapping[Design, Array],
+    products: Mapping[Design, Float64],
 ) -> tuple[float, float] | None:
     """Return p and ratio of a dependence of maps' sizes on the tested column that misleads tests.
 
@@ -355,7 +353,7 @@ def misleading_sizes(
     return smallest if smallest[0] <= _LARGEST_P else None
 
 
-def sizes_p(products: Array, design: Design) -> float:
+def sizes_p(products: Float64, design: Design) -> float:
     """Return the permutation p that the variance of people's maps depends on the tested column.
 
     If it does, for example because patients' maps vary more, people are not exchangeable, and the
@@ -392,7 +390,7 @@ def sizes_p(products: Array, design: Design) -> float:
     return float(np.mean(np.array(largest_r) >= observed_r * (1 - _TIE)))
 
 
-def sizes_ratio(products: Array, design: Design) -> float:
+def sizes_ratio(products: Float64, design: Design) -> float:
     """Return the ratio of the maps' variance between people with large and small values.
 
     The larger of two ratios, 1 or more: between people one SD above and one below the mean of the
@@ -413,19 +411,19 @@ def sizes_ratio(products: Array, design: Design) -> float:
     return float(np.exp(max(changes)))
 
 
-def _model(design: Design) -> Array:
+def _model(design: Design) -> Float64:
     """Return the columns that are regressed out of the maps, orthonormal, (people, columns)."""
     tested = design.tested / np.linalg.norm(design.tested)
     return np.column_stack([design.covariates, tested])
 
 
-def _diagonal(products: Array) -> Array:
+def _diagonal(products: Float64) -> Float64:
     """Return each person's inner product with themselves, (people,), of products or a sketch."""
     people, columns = products.shape
     return np.square(products).sum(axis=1) if columns < people else np.diag(products)
 
 
-def _predictors(design: Design) -> list[tuple[Array, float]]:
+def _predictors(design: Design) -> list[tuple[Float64, float]]:
     """Return what sizes may depend on, with the span over which sizes are compared.
 
     These are the tested column and the distance from its mean, minus what covariates explain,
@@ -445,7 +443,7 @@ def _predictors(design: Design) -> list[tuple[Array, float]]:
     return predictors
 
 
-def _log_sizes(diagonal: Array, with_model: Array, model: Array) -> Array:
+def _log_sizes(diagonal: Float64, with_model: Float64, model: Float64) -> Float64:
     """Return the logarithm of each person's squared residual over its expected share, (people,).
 
     People whose residual is always 0 get the mean of the others.
@@ -472,7 +470,7 @@ def _log_sizes(diagonal: Array, with_model: Array, model: Array) -> Array:
     return logs
 
 
-def _span(column: Array) -> float:
+def _span(column: Float64) -> float:
     """Return two SDs of a column; of two levels, their difference."""
     middle = (column.min() + column.max()) / 2
     half = column.max() - middle

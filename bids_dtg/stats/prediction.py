@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Integers, Mask, Values
 from bids_dtg.notices import counted
 from bids_dtg.stats.coding import scaled
 from bids_dtg.stats.correlation import correlation, weighted_correlation
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import FEWEST, Verdict, Weighted, judge_scores
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Integers = NDArray[np.integer[Any]]
 Ridge = Literal["nested", "published"]
 
 _COLUMNS = 20_000  # read at once
@@ -37,10 +34,10 @@ _WIDER_WITH_R = 0.5
 class Target:
     """A phenotype, and the families and covariates of its people."""
 
-    tested: Array  # (people,); 0 and 1 for two levels
+    tested: Float64  # (people,); 0 and 1 for two levels
     families: Integers  # (people,); a family is held out as a whole
     # (people, columns), regressed out with coefficients of training people
-    covariates: Array
+    covariates: Float64
     orders: Integers  # (permutations, people), see `bids_dtg.stats.permutation`
 
     @property
@@ -54,9 +51,9 @@ class Target:
 class Prediction:
     """Cross-validated predictions of people, as deviations from the covariates' prediction."""
 
-    predicted: Array  # (people,)
-    measured: Array  # (people,)
-    null: Array  # (permutations,), r of each permutation
+    predicted: Float64  # (people,)
+    measured: Float64  # (people,)
+    null: Float64  # (permutations,), r of each permutation
 
     @property
     def r(self) -> float:
@@ -89,7 +86,7 @@ class Prediction:
         difference = self.predicted[second][:, None] - self.predicted[~second]
         pairs = np.sign(difference) / 2 + 0.5
 
-        def area(counts: Array) -> Array:
+        def area(counts: Float64) -> Float64:
             second_counts = counts[:, second]
             first_counts = counts[:, ~second]
             number = second_counts.sum(axis=1) * first_counts.sum(axis=1)
@@ -101,7 +98,7 @@ class Prediction:
         return area
 
 
-def chance(r: float, null: Array) -> float:
+def chance(r: float, null: Float64) -> float:
     """Return the permutation p of an r; NaN without permutations."""
     if not len(null) or not np.isfinite(r):
         return float("nan")
@@ -109,7 +106,7 @@ def chance(r: float, null: Array) -> float:
     return float((1 + as_large) / (1 + len(null)))
 
 
-def rotated(values: NDArray[Any]) -> Array:
+def rotated(values: Values) -> Float64:
     """Return people in fewer columns that keep the inner products between people.
 
     Parameters
@@ -119,12 +116,12 @@ def rotated(values: NDArray[Any]) -> Array:
     """
     if values.shape[1] <= len(values):
         columns = np.asarray(values, np.float64)
-        centred: Array = columns - columns.mean(axis=0)
+        centred: Float64 = columns - columns.mean(axis=0)
         return centred
     return scores_from_products(products(values))
 
 
-def products(values: NDArray[Any]) -> Array:
+def products(values: Values) -> Float64:
     """Return inner products of people's deviations from the mean, (people, people)."""
     people = len(values)
     sums = np.zeros((people, people))
@@ -136,8 +133,8 @@ def products(values: NDArray[Any]) -> Array:
 
 
 def common_products(
-    first: tuple[Sequence[str], Array], second: tuple[Sequence[str], Array]
-) -> tuple[tuple[str, ...], Array]:
+    first: tuple[Sequence[str], Float64], second: tuple[Sequence[str], Float64]
+) -> tuple[tuple[str, ...], Float64]:
     """Add the inner products of two sets of people, such as of two contrasts, for those in both.
 
     Parameters
@@ -174,11 +171,11 @@ def common_products(
     return labels, total
 
 
-def scores_from_products(inner_products: Array) -> Array:
+def scores_from_products(inner_products: Float64) -> Float64:
     """Return principal component scores with these inner products between people."""
     variances, vectors = np.linalg.eigh(inner_products)
     present = variances > _ROUNDING * max(float(variances[-1]), 0.0)
-    scores: Array = vectors[:, present] * np.sqrt(variances[present])
+    scores: Float64 = vectors[:, present] * np.sqrt(variances[present])
     return scores
 
 
@@ -222,7 +219,7 @@ def site_folds(families: Integers, sites: Integers) -> Integers:
 
 
 def predict(
-    features: Array,
+    features: Float64,
     target: Target,
     folds: Integers,
     *,
@@ -263,14 +260,14 @@ def predict(
 
 
 def cross_validated(
-    features: Array,
-    targets: Array,
+    features: Float64,
+    targets: Float64,
     target: Target,
     folds: Integers,
     *,
     ridge: Ridge = "nested",
     within: bool = False,
-) -> tuple[Array, Array]:
+) -> tuple[Float64, Float64]:
     """Return predictions of several targets and what they predict, each (people, targets).
 
     Parameters
@@ -311,7 +308,7 @@ def cross_validated(
     return predicted, measured
 
 
-def _fitted(x: Array, y: Array, x_test: Array) -> Callable[[Array], Array]:
+def _fitted(x: Float64, y: Float64, x_test: Float64) -> Callable[[Float64], Float64]:
     """Return a function from each target's penalty to the ridge predictions for test people."""
     mean_x = x.mean(axis=0)
     mean_y = y.mean(axis=0)
@@ -321,14 +318,14 @@ def _fitted(x: Array, y: Array, x_test: Array) -> Callable[[Array], Array]:
     targets = u.T @ (y - mean_y)
     test = (x_test - mean_x) @ vt.T
 
-    def predict_test(alphas: Array) -> Array:
+    def predict_test(alphas: Float64) -> Float64:
         shrinkage = singular / (np.square(singular) + alphas)
         return np.asarray(mean_y + test @ (shrinkage * targets))
 
     return predict_test
 
 
-def _chosen(x: Array, y: Array, grid: Array, families: Integers) -> Array:
+def _chosen(x: Float64, y: Float64, grid: Float64, families: Integers) -> Float64:
     """Return each target's penalty with the smallest squared error over inner folds."""
     from sklearn.model_selection import GroupKFold
 
@@ -338,17 +335,17 @@ def _chosen(x: Array, y: Array, grid: Array, families: Integers) -> Array:
         predict_test = _fitted(x[train], y[train], x[test])
         for row, alpha in enumerate(grid):
             errors[row] += np.square(y[test] - predict_test(alpha)).sum(axis=0)
-    best: Array = grid[errors.argmin(axis=0)]
+    best: Float64 = grid[errors.argmin(axis=0)]
     return best
 
 
-def _basis(covariates: Array, training: Mask | None = None) -> Array:
+def _basis(covariates: Float64, training: Mask | None = None) -> Float64:
     """Return a constant and the covariates, scaled by training people; 0 where these are alike."""
     people = slice(None) if training is None else training
     return np.column_stack([np.ones(len(covariates)), scaled(covariates, people)])
 
 
-def _without(values: Array, columns: Array, test: Mask) -> tuple[Array, Array]:
+def _without(values: Float64, columns: Float64, test: Mask) -> tuple[Float64, Float64]:
     """Regress columns out of training and test people, with coefficients of training people."""
     coefficients = np.linalg.lstsq(columns[~test], values[~test])[0]
     residuals = values - columns @ coefficients

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from bids_dtg.array_types import Indices
 
 # Roles of people. The epoch, offsets and gains are tuned on the validation people.
 SETS = ("training", "validation", "calibration", "test")
@@ -157,9 +158,7 @@ def fold_people(
     return tuple(tuple(sorted(people)) for people in people_of_folds)
 
 
-def family_numbers(
-    labels: Sequence[str], families: Mapping[str, str]
-) -> NDArray[np.intp]:
+def family_numbers(labels: Sequence[str], families: Mapping[str, str]) -> Indices:
     """Return the number of each person's family, (people,); alone, a person is one.
 
     Examples

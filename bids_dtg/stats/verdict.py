@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Indices, Values
 from bids_dtg.notices import counted
 from bids_dtg.stats.paired import (
     DRAWS,
@@ -25,11 +24,9 @@ from bids_dtg.stats.paired import (
     t_interval,
 )
 
-Values = NDArray[np.floating[Any]]
-Array = NDArray[np.float64]
 # A score or a difference of scores, given how often each person counts: (samples, people) ->
 # (samples,).
-Weighted = Callable[[Array], Array]
+Weighted = Callable[[Float64], Float64]
 
 FEWEST = 8  # people; with fewer, neither intervals nor tests can be relied on
 FEWEST_RARER = 15  # people with the rarer of two levels
@@ -230,8 +227,8 @@ def too_few(people: int, rarer: int | None = None) -> str:
 
 
 def judge_differences(
-    differences: Values,
-    families: NDArray[Any] | None = None,
+    differences: Floats,
+    families: Values | None = None,
     *,
     cross_validated: bool = False,
     seed: int = 0,
@@ -265,8 +262,8 @@ def judge_differences(
 
 
 def judge_each(
-    differences: Values,
-    families: NDArray[Any] | None = None,
+    differences: Floats,
+    families: Values | None = None,
     *,
     cross_validated: bool = False,
     seed: int = 0,
@@ -302,7 +299,7 @@ def judge_each(
     )
 
 
-def family_means(values: Values, families: NDArray[Any] | None) -> Array:
+def family_means(values: Floats, families: Values | None) -> Float64:
     """Return the means of families, (..., families), or the values unchanged if all are unrelated.
 
     Parameters
@@ -326,11 +323,13 @@ def family_means(values: Values, families: NDArray[Any] | None) -> Array:
     member = (np.asarray(families)[:, None] == names).astype(np.float64)
     finite = np.isfinite(person_values)
     count = finite @ member
-    means: Array = np.where(finite, person_values, 0.0) @ member / np.maximum(count, 1)
+    means: Float64 = (
+        np.where(finite, person_values, 0.0) @ member / np.maximum(count, 1)
+    )
     return np.where(count > 0, means, np.nan)
 
 
-def spread_as_learnt(differences: Values) -> Array:
+def spread_as_learnt(differences: Floats) -> Float64:
     """Widen differences of cross-validated scores about their mean, by the square root of 2.
 
     Parameters
@@ -347,7 +346,7 @@ def spread_as_learnt(differences: Values) -> Array:
     finite = np.isfinite(differences)
     total = np.where(finite, differences, 0.0).sum(axis=-1, keepdims=True)
     mean = total / np.maximum(finite.sum(axis=-1, keepdims=True), 1)
-    wider: Array = mean + _LEARNT * (differences - mean)
+    wider: Float64 = mean + _LEARNT * (differences - mean)
     return wider
 
 
@@ -371,7 +370,7 @@ def judge_scores(
     people: int,
     *,
     rarer: int | None = None,
-    families: NDArray[Any] | None = None,
+    families: Values | None = None,
     cross_validated: bool = False,
     seed: int = 0,
 ) -> Verdict | None:
@@ -449,7 +448,7 @@ def judge_scores(
     return Verdict(interval, p, count, rarer)
 
 
-def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
+def bca_interval(observed: float, without: Float64, drawn: Float64) -> Interval:
     """Return a score with its 95 % interval, corrected for bias and skewness (BCa).
 
     Parameters
@@ -499,14 +498,14 @@ def _narrowness(rarer: int | None) -> float:
 
 
 def _scored(
-    difference: Weighted, family_of_person: NDArray[np.intp], blocks: Iterator[Array]
-) -> Array:
+    difference: Weighted, family_of_person: Indices, blocks: Iterator[Float64]
+) -> Float64:
     """Score samples of families in blocks; a person counts as often as their family."""
     scores = [difference(counts[:, family_of_person]) for counts in blocks]
     return np.concatenate(scores)
 
 
-def _left_out(count: int, people: int) -> Iterator[Array]:
+def _left_out(count: int, people: int) -> Iterator[Float64]:
     """Yield blocks of family weights, with each family left out in turn."""
     step = max(1, _CELLS_AT_ONCE // people)
     for start in range(0, count, step):
@@ -514,7 +513,7 @@ def _left_out(count: int, people: int) -> Iterator[Array]:
         yield (rows[:, None] != np.arange(count)).astype(np.float64)
 
 
-def _drawn(count: int, people: int, seed: int) -> Iterator[Array]:
+def _drawn(count: int, people: int, seed: int) -> Iterator[Float64]:
     """Yield blocks of family weights of bootstrap samples."""
     rng = np.random.default_rng(seed)
     step = max(1, _CELLS_AT_ONCE // people)

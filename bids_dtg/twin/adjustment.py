@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bids_dtg.twin.array_types import Array, Floats, Integers, Values
+from bids_dtg.array_types import Float64, Floats, Integers, Values
 
 # A column with an SD below this share of its largest value is constant; a singular value below this
 # share of the largest one belongs to collinear columns.
@@ -35,7 +35,7 @@ class Covariates:
         """Return the covariates of some people, by row."""
         return Covariates({name: column[rows] for name, column in self.values.items()})
 
-    def columns(self, names: Sequence[str]) -> Array:
+    def columns(self, names: Sequence[str]) -> Float64:
         """Return numerical columns by name, (people, names); NaN where unknown.
 
         A level of a categorical column, as ``site=north``, is coded 1 or 0. People with a level
@@ -76,14 +76,14 @@ class Covariates:
         return (*self.number_names, *levels)
 
 
-def mean_of_known(columns: Array) -> Array:
+def mean_of_known(columns: Float64) -> Float64:
     """Return the mean of the known values of each column; 0 where there are none."""
     is_known = np.isfinite(columns)
     total = np.where(is_known, columns, 0.0).sum(axis=0)
     return np.asarray(total / np.maximum(is_known.sum(axis=0), 1))
 
 
-def standardised(columns: Array) -> Array:
+def standardised(columns: Float64) -> Float64:
     """Return z-scored columns; a constant column becomes 0.
 
     Parameters
@@ -99,7 +99,7 @@ def standardised(columns: Array) -> Array:
     return np.asarray((columns - columns.mean(axis=0)) / _spread(columns))
 
 
-def slopes_on(columns: Array, values: Array) -> Array:
+def slopes_on(columns: Float64, values: Float64) -> Float64:
     """Return the least-squares slopes of values on columns, with an intercept.
 
     Parameters
@@ -123,7 +123,7 @@ def slopes_on(columns: Array, values: Array) -> Array:
     return np.asarray((slopes.T / _spread(columns)).T)
 
 
-def _spread(columns: Array) -> Array:
+def _spread(columns: Float64) -> Float64:
     spread = columns.std(axis=0)
     size = np.abs(columns).max(axis=0, initial=0.0)
     return np.where(spread > _ROUNDING * size, spread, np.inf)
@@ -134,8 +134,8 @@ class Adjustment:
     """The linear effect of covariates on edges."""
 
     names: tuple[str, ...]  # of columns, as `Covariates.names` has them
-    mean: Array  # (columns,): of training people
-    slopes: Array  # (columns, edges): change of an edge per unit of a column
+    mean: Float64  # (columns,): of training people
+    slopes: Float64  # (columns, edges): change of an edge per unit of a column
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -175,7 +175,7 @@ class Adjustment:
         filled = np.where(np.isfinite(columns), columns, mean)
         return cls(names, mean, slopes_on(filled, np.asarray(connectomes, np.float64)))
 
-    def columns(self, covariates: Covariates) -> Array:
+    def columns(self, covariates: Covariates) -> Float64:
         """Return covariates (people, columns) minus the training mean; 0 where unknown."""
         columns = covariates.columns(self.names)
         return np.where(np.isfinite(columns), columns - self.mean, 0.0)

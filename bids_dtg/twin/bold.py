@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Integers, Singles
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Integers, Mask
 from bids_dtg.twin.bold_runs import BoldRun, People, convolved, risen
 from bids_dtg.twin.network import AT_ONCE, HyperNetwork, LowRank, perform, states
 from bids_dtg.twin.times import by_known, find_gate, fit_ridges
@@ -42,31 +42,31 @@ class BoldReadout:
 
     regions: tuple[str, ...]
     tr_seconds: float  # of the training people
-    mean: Array  # (regions,): of the training people's BOLD; NaN: the region has no signal
-    sd: Array  # (regions,)
-    weights: Array  # (units, regions): BOLD per unit of state; (0, regions): networks output BOLD
-    offsets: Array  # (regions, tasks): mean BOLD of a run
+    mean: Float64  # (regions,): of the training people's BOLD; NaN: the region has no signal
+    sd: Float64  # (regions,)
+    weights: Float64  # (units, regions): BOLD per unit of state; (0, regions): networks output BOLD
+    offsets: Float64  # (regions, tasks): mean BOLD of a run
     # (regions, conditions): mean of the training people; NaN: not measured
-    responses: Array
-    contrasts: Array  # (regions, tasks): mean of the training people
-    contrast_sds: Array  # (regions, tasks): over the training people
-    edge_mean: Array  # (edges,), of the training people
+    responses: Float64
+    contrasts: Float64  # (regions, tasks): mean of the training people
+    contrast_sds: Float64  # (regions, tasks): over the training people
+    edge_mean: Float64  # (edges,), of the training people
     # (edges, open regions, conditions): response per unit of an edge
-    edge_weights: Array
-    z: Array  # (regions,): agreement of predictions with responses of left-out people
-    least_z: Array  # (1,): above which a region's gate opens
+    edge_weights: Float64
+    z: Float64  # (regions,): agreement of predictions with responses of left-out people
+    least_z: Float64  # (1,): above which a region's gate opens
 
     @property
-    def open(self) -> Flags:
+    def open(self) -> Mask:
         """Regions with an open gate: connectomes predict their responses, (regions,)."""
         return np.asarray(self.z > self.least_z)
 
     @property
-    def differ(self) -> Flags:
+    def differ(self) -> Mask:
         """Regions whose responses differ between twins, (regions,)."""
         return self.open if len(self.weights) else np.asarray(np.isfinite(self.sd))
 
-    def tensors(self) -> dict[str, Array]:
+    def tensors(self) -> dict[str, Float64]:
         """Return arrays for a bundle, which cannot hold NaN: unknown values are 0."""
         arrays = {
             name: values
@@ -84,7 +84,7 @@ class BoldReadout:
         cls,
         regions: tuple[str, ...],
         tr_seconds: float,
-        arrays: Mapping[str, Array],
+        arrays: Mapping[str, Float64],
         tasks: TaskSet,
     ) -> BoldReadout:
         """Return the read-out whose arrays `tensors` returned."""
@@ -125,7 +125,7 @@ def conditions_of(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
     return tuple((task.name, name) for task in tasks.tasks for name in task.conditions)
 
 
-def _scaled(bold: People, mean: Array, sd: Array) -> list[list[BoldRun | None]]:
+def _scaled(bold: People, mean: Float64, sd: Float64) -> list[list[BoldRun | None]]:
     """Return BOLD z-scored by a mean and SD."""
 
     def scale(run: BoldRun) -> BoldRun:
@@ -142,8 +142,8 @@ class _Layout:
     task: int
     segment: Indices  # of each step
     step: Indices  # in its segment
-    seconds: Array  # of each step in the run
-    trials: Array  # (trials, 3): onset and end in the run, condition
+    seconds: Float64  # of each step in the run
+    trials: Float64  # (trials, 3): onset and end in the run, condition
 
     def resembles(self, layout: _Layout) -> bool:
         """Return whether the same conditions are shown at the same times, within a step."""
@@ -154,11 +154,11 @@ class _Layout:
         segments = np.unique(self.segment), np.unique(layout.segment)
         return bool(is_same.all()) and np.array_equal(*segments)
 
-    def volumes(self, tr_seconds: float) -> Array:
+    def volumes(self, tr_seconds: float) -> Float64:
         """Return times of volumes from the run's start to its last step."""
         return np.arange(min(0.0, self.seconds[0]), self.seconds[-1], tr_seconds)
 
-    def regressors(self, volume_seconds: Array, conditions: int) -> Array:
+    def regressors(self, volume_seconds: Float64, conditions: int) -> Float64:
         """Return regressors of conditions, the offset and, if any, trials without a condition."""
         on, off, condition = self.trials.T
         by_trial = convolved(volume_seconds, on, off)
@@ -170,7 +170,7 @@ class _Layout:
             columns.append(by_trial[:, condition < 0].sum(axis=1))
         return np.stack(columns, axis=1)
 
-    def steps(self, volume_seconds: Array) -> Any:
+    def steps(self, volume_seconds: Float64) -> Any:
         """Return the haemodynamic weight of each step in each volume, sparse (volumes, steps)."""
         from scipy.sparse import csr_array
 
@@ -181,7 +181,7 @@ class _Layout:
         )
         return csr_array((begun - ended, at), shape=since.shape)
 
-    def between(self, volume_seconds: Array) -> Any:
+    def between(self, volume_seconds: Float64) -> Any:
         """Return weights that interpolate steps linearly at volumes, sparse (volumes, steps).
 
         Volumes before the first or after the last step have no weights.
@@ -260,9 +260,9 @@ def _measured(
 def _by_person(
     bold: People,
     segments: Segments,
-    find: Callable[[_Layout, BoldRun, int], Array],
+    find: Callable[[_Layout, BoldRun, int], Float64],
     columns: Callable[[int], slice],
-) -> Array:
+) -> Float64:
     """Return values of people, (people, regions, columns), averaged over runs of a task.
 
     Parameters
@@ -289,7 +289,7 @@ def _by_person(
     return np.asarray(total / np.where(number > 0, number, np.nan))
 
 
-def responses(bold: People, segments: Segments) -> Array:
+def responses(bold: People, segments: Segments) -> Float64:
     """Return the response of each region to each condition, by least squares.
 
     Regressors are the stimuli, convolved with the haemodynamic response, and an offset for each
@@ -309,7 +309,7 @@ def responses(bold: People, segments: Segments) -> Array:
         conditions are those of `conditions_of`; NaN: unknown.
     """
 
-    def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
+    def find(layout: _Layout, run: BoldRun, conditions: int) -> Float64:
         design = layout.regressors(run.seconds, conditions)[run.kept]
         # Censoring may leave nothing of a condition.
         if np.linalg.matrix_rank(design) < design.shape[1]:
@@ -319,7 +319,7 @@ def responses(bold: People, segments: Segments) -> Array:
     return _by_person(bold, segments, find, lambda task: _columns(segments.tasks, task))
 
 
-def contrasts(bold: People, segments: Segments) -> Array:
+def contrasts(bold: People, segments: Segments) -> Float64:
     """Return each person's second condition minus the first one, as published.
 
     Regressors are the stimuli of each condition, convolved with Glover's response and its
@@ -341,7 +341,7 @@ def contrasts(bold: People, segments: Segments) -> Array:
 
     designs: MadeForLayouts = []
 
-    def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
+    def find(layout: _Layout, run: BoldRun, conditions: int) -> Float64:
         effects = np.full((run.values.shape[1], 1), np.nan)
         on, off, condition = layout.trials.T
         names = [f"c{int(level)}" for level in condition]
@@ -383,7 +383,7 @@ def contrasts(bold: People, segments: Segments) -> Array:
     return _by_person(bold, segments, find, _column)
 
 
-def group_t(values: Array, sds: Array | None = None) -> Array:
+def group_t(values: Float64, sds: Float64 | None = None) -> Float64:
     """Return the one-sample t statistic over people, against 0.
 
     Parameters
@@ -403,7 +403,7 @@ def group_t(values: Array, sds: Array | None = None) -> Array:
     return np.asarray(mean * np.sqrt(number) / (_sd(values) if sds is None else sds))
 
 
-def known_mean(values: Floats) -> Array:
+def known_mean(values: Floats) -> Float64:
     """Return the mean of known values along the first axis; NaN where there are none."""
     number = np.isfinite(values).sum(axis=0)
     return np.asarray(
@@ -411,7 +411,7 @@ def known_mean(values: Floats) -> Array:
     )
 
 
-def _sd(values: Floats) -> Array:
+def _sd(values: Floats) -> Float64:
     """Return the sample SD of known values along the first axis; NaN where it is 0."""
     number = np.isfinite(values).sum(axis=0)
     squares = np.nansum((values - known_mean(values)) ** 2, axis=0, dtype=float)
@@ -427,7 +427,7 @@ def fit_bold(
     segments: Segments,
     *,
     regions: tuple[str, ...],
-    covariates: Array | None = None,
+    covariates: Float64 | None = None,
     families: Integers | None = None,
 ) -> BoldReadout:
     """Fit the read-out of a trained twin to the BOLD of the training people.
@@ -488,12 +488,12 @@ def _column(task: int) -> slice:
     return slice(task, task + 1)
 
 
-def _level(layout: _Layout, run: BoldRun, conditions: int) -> Array:
+def _level(layout: _Layout, run: BoldRun, conditions: int) -> Float64:
     """Return the mean BOLD of each region in a run, (regions, 1)."""
     return known_mean(run.values)[:, None]
 
 
-def _constants(values: Sequence[Floats]) -> tuple[Array, Array]:
+def _constants(values: Sequence[Floats]) -> tuple[Float64, Float64]:
     """Return mean and SD of each region over people and volumes; NaN where it has no signal."""
     number = sum(np.isfinite(run_values).sum(axis=0) for run_values in values)
     number = np.where(number > 0, number, np.nan)
@@ -509,7 +509,7 @@ def _constants(values: Sequence[Floats]) -> tuple[Array, Array]:
     return np.asarray(mean), np.asarray(sd)
 
 
-def bold_targets(bold: People, segments: Segments) -> Singles:
+def bold_targets(bold: People, segments: Segments) -> Float32:
     """Return z-scored BOLD, interpolated to the networks' steps by cubic splines as published.
 
     Parameters
@@ -546,7 +546,7 @@ def bold_targets(bold: People, segments: Segments) -> Singles:
     return targets
 
 
-def _fit_states(bold: People, twin: Twin, segments: Segments) -> Array:
+def _fit_states(bold: People, twin: Twin, segments: Segments) -> Float64:
     """Fit the weights of the group network's states to average BOLD, (units, regions)."""
     from sklearn.linear_model import RidgeCV
 
@@ -576,7 +576,7 @@ def _fit_states(bold: People, twin: Twin, segments: Segments) -> Array:
     return weights
 
 
-def _average(values: Sequence[Floats]) -> Array:
+def _average(values: Sequence[Floats]) -> Float64:
     """Average runs of different lengths; NaN where nobody has a value."""
     padded = np.full(
         (len(values), max(map(len, values)), values[0].shape[1]), np.nan, np.float32
@@ -587,7 +587,7 @@ def _average(values: Sequence[Floats]) -> Array:
 
 
 @torch.no_grad()
-def _group_states(twin: Twin, segments: Segments, person: int) -> Singles:
+def _group_states(twin: Twin, segments: Segments, person: int) -> Float32:
     """Return the group network's states for a person's stimuli, (segments, steps, units)."""
     shown, group = torch.from_numpy(segments.person(person).inputs), twin.group()
     assert group is not None
@@ -632,7 +632,7 @@ def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
     return states(twin(connectomes), inputs)
 
 
-def _response_weights(segments: Segments, tr_seconds: float) -> Singles:
+def _response_weights(segments: Segments, tr_seconds: float) -> Float32:
     """Return the weight of each step in responses, (people, conditions, segments, steps)."""
     shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
     weights = np.zeros((len(segments.run), *shape), np.float32)
@@ -650,7 +650,7 @@ def _response_weights(segments: Segments, tr_seconds: float) -> Singles:
     return weights
 
 
-def _slopes(layout: _Layout, tr_seconds: float, conditions: int) -> Array:
+def _slopes(layout: _Layout, tr_seconds: float, conditions: int) -> Float64:
     """Return the weight of each step in the responses to conditions, (conditions, steps)."""
     seconds = layout.volumes(tr_seconds)
     seconds = seconds[layout.between(seconds).sum(axis=1) > 0]
@@ -715,7 +715,7 @@ def predict_bold(
 def _read_out(
     readout: BoldReadout,
     segments: Segments,
-    performed: Singles,
+    performed: Float32,
     measured: People | None,
 ) -> list[list[BoldRun | None]]:
     """Return the BOLD read out from each person's states, (people, segments, steps, units).

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bids_dtg.twin.array_types import Array, Flags, Singles
+from bids_dtg.array_types import Float32, Float64, Mask
 from bids_dtg.twin.trial_series import STEP_SECONDS
 
 _FINE = 8  # points of the haemodynamic response in a step
@@ -19,19 +19,19 @@ class BoldRun:
     """BOLD of a person's run of a task, by region."""
 
     # (volumes, regions); NaN: censored, or the region has no signal
-    values: Singles
+    values: Float32
     tr_seconds: float
     start_seconds: float = 0.0  # of the first volume, on the event file's clock
 
     @property
-    def seconds(self) -> Array:
+    def seconds(self) -> Float64:
         """When each volume was taken, (volumes,)."""
         return np.asarray(
             self.start_seconds + self.tr_seconds * np.arange(len(self.values))
         )
 
     @property
-    def kept(self) -> Flags:
+    def kept(self) -> Mask:
         """Which volumes are not censored, (volumes,)."""
         return np.asarray(np.isfinite(self.values).any(axis=1))
 
@@ -48,7 +48,7 @@ class BoldRun:
 People = Sequence[Sequence[BoldRun | None]]
 
 
-def convolved(volume_seconds: Array, on: Array, off: Array) -> Array:
+def convolved(volume_seconds: Float64, on: Float64, off: Float64) -> Float64:
     """Return the haemodynamic response of each volume to each stimulus, (volumes, stimuli).
 
     It is Glover's difference of two gammas; the response to a stimulus that stays on tends to 1.
@@ -72,7 +72,7 @@ def convolved(volume_seconds: Array, on: Array, off: Array) -> Array:
 
 
 @lru_cache(maxsize=1)
-def risen() -> tuple[Array, Array]:
+def risen() -> tuple[Float64, Float64]:
     """Return times in seconds, and the integral of the haemodynamic response up to each."""
     from nilearn.glm.first_level.hemodynamic_models import glover_hrf
 

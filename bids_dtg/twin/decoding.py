@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bids_dtg.twin.array_types import Codes, Floats, Indices, Integers, Values
+from bids_dtg.array_types import Codes, Floats, Indices, Integers, Values
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 _TIED = 1e-6  # buttons are equally likely if their curves end closer than this

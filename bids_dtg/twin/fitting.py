@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Values
 from bids_dtg.errors import RunError
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.stats.splits import family_numbers
@@ -25,7 +25,6 @@ from bids_dtg.training.loop import (
     run_epochs,
 )
 from bids_dtg.training.loop import Task as TrainingTask
-from bids_dtg.twin.array_types import Array, Floats, Indices, Singles, Values
 from bids_dtg.twin.bold import BoldReadout, bold_targets
 from bids_dtg.twin.bold_runs import People as Bold
 from bids_dtg.twin.network import (
@@ -69,7 +68,7 @@ _ROUNDING = 1e-3  # share by which a loss may grow and is not worse
 _PREDICTED = 1e-6  # smallest SD of predictions, as a share of the measure's
 Report = Callable[[str], None]
 # (people, segments, steps, outputs): probabilities of buttons.
-Outputs = Singles
+Outputs = Float32
 History = Mapping[str, tuple[Mapping[str, float], ...]]
 
 
@@ -88,9 +87,7 @@ class Fitted:
     gate: Gate | None = None  # of behaviour; None: unknown, or there is none
     bold: BoldReadout | None = None  # task BOLD; None: nobody had any
 
-    def perform(
-        self, connectomes: NDArray[np.floating], segments: Segments
-    ) -> NDArray[np.float32]:
+    def perform(self, connectomes: Floats, segments: Segments) -> Float32:
         """Run people's twins, made from their connectomes.
 
         Parameters
@@ -144,12 +141,12 @@ def empty_twin(
 
 
 def fit(
-    connectomes: NDArray[np.floating],
+    connectomes: Floats,
     segments: Segments,
     *,
     people: tuple[str, ...] | None = None,
     families: Mapping[str, str] = MappingProxyType({}),
-    covariates: Array | None = None,
+    covariates: Float64 | None = None,
     bold: Bold | None = None,
     architecture: str = DEFAULT_ARCHITECTURE,
     recipe: Recipe | None = None,
@@ -287,8 +284,8 @@ class _Run:
     def times(
         self,
         twin: LowRank,
-        connectomes: Singles,
-        covariates: Array | None,
+        connectomes: Float32,
+        covariates: Float64 | None,
     ) -> History:
         """Fit the ridges, and train the mapping of measures to weights.
 
@@ -374,9 +371,9 @@ class _Run:
     def people(
         self,
         twin: HyperNetwork,
-        connectomes: Singles,
-        bold: Singles | None,
-        covariates: Array | None,
+        connectomes: Float32,
+        bold: Float32 | None,
+        covariates: Float64 | None,
     ) -> History:
         """Train a hypernetwork.
 
@@ -411,8 +408,8 @@ class _Run:
     def _ridges(
         self,
         twin: HyperNetwork,
-        connectomes: Singles,
-        covariates: Array | None,
+        connectomes: Float32,
+        covariates: Float64 | None,
     ) -> Tensor:
         """Return weights of ridges on scaled edges, (edges, measures), in SD of predictions.
 
@@ -467,7 +464,7 @@ class _Run:
         return best
 
 
-def condition_losses(buttons: Floats, segments: Segments) -> Array:
+def condition_losses(buttons: Floats, segments: Segments) -> Float64:
     """Return the mean cross-entropy of buttons in trials of each task and condition.
 
     Parameters
@@ -526,7 +523,7 @@ def _drawn(seed: int) -> int:
     return int(np.random.SeedSequence((seed, _WEIGHTS)).generate_state(1)[0])
 
 
-def _checked(connectomes: Floats, segments: Segments) -> Singles:
+def _checked(connectomes: Floats, segments: Segments) -> Float32:
     values = np.ascontiguousarray(connectomes, np.float32)
     people = len(segments.action)
     if values.ndim != 2 or len(values) != people:

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bids_dtg.array_types import Float64, Floats, Integers, Values
 from bids_dtg.stats.permutation import permuted_orders
-from bids_dtg.twin.array_types import Array, Floats, Integers, Values
 from bids_dtg.twin.bold import (
     BoldReadout,
     conditions_of,
@@ -116,7 +116,7 @@ def performed_functions(buttons: Tensor, segments: Segments) -> Tensor:
 
 def observed_functions(
     segments: Segments, readout: BoldReadout | None = None, bold: People | None = None
-) -> Array:
+) -> Float64:
     """Return the functions of people's own behaviour, (people, functions).
 
     Parameters
@@ -138,7 +138,7 @@ def observed_functions(
 
 def predicted_functions(
     fitted: Fitted, connectomes: Floats, segments: Segments
-) -> Array:
+) -> Float64:
     """Run the twins of connectomes (people, edges) and return their functions."""
     buttons = torch.from_numpy(fitted.perform(connectomes, segments))
     measures = performed_functions(buttons, segments).double()
@@ -162,7 +162,7 @@ def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tenso
 
 def gradients_of(
     fitted: Fitted, connectomes: Floats, segments: Segments, *, seed: int = 0
-) -> tuple[Array, Array | None]:
+) -> tuple[Float64, Float64 | None]:
     """Compute the gradients of all functions by backpropagation, averaged over people.
 
     For hypernetworks they are averaged over 10 noisy copies of each connectome as well (SmoothGrad:
@@ -222,7 +222,7 @@ def _performed(
 
 def _mean_gradient(
     find: Callable[[Tensor, Segments], Tensor], values: Tensor, segments: Segments
-) -> Array:
+) -> Float64:
     """Return each function's gradient in values, (functions, n): a mean over known people."""
     total = people = torch.zeros(())
     for some in torch.split(torch.arange(len(values)), _AT_ONCE):
@@ -238,11 +238,11 @@ def _mean_gradient(
             return np.zeros((0, values.shape[1]))
         total = total + torch.stack(rows).double().sum(1)
         people = people + functions.isfinite().sum(0)
-    mean: Array = (total / people.clamp(min=1)[:, None]).numpy()
+    mean: Float64 = (total / people.clamp(min=1)[:, None]).numpy()
     return mean
 
 
-def along(gradient: Array, connectomes: Floats) -> Array:
+def along(gradient: Float64, connectomes: Floats) -> Float64:
     """Return the change of a connectome that raises a function by one SD over people, (edges,).
 
     Parameters
@@ -264,8 +264,8 @@ def along(gradient: Array, connectomes: Floats) -> Array:
 
 
 def selective(
-    gradients: Array, target: int, held: Sequence[int], connectomes: Floats
-) -> Array:
+    gradients: Float64, target: int, held: Sequence[int], connectomes: Floats
+) -> Float64:
     """Return the change that raises one function and keeps others constant, to first order.
 
     Parameters
@@ -322,8 +322,8 @@ class Slope:
 
 
 def slope_of(
-    predicted: Array,
-    observed: Array,
+    predicted: Float64,
+    observed: Float64,
     families: Integers | None = None,
     *,
     seed: int = 0,
@@ -356,14 +356,14 @@ def slope_of(
     )
 
 
-def varies(values: Array) -> bool:
+def varies(values: Float64) -> bool:
     """Return whether values differ by more than the rounding of single precision."""
     return bool(
         np.nanmax(values) - np.nanmin(values) > _SINGLE * np.nanmax(np.abs(values))
     )
 
 
-def _slopes(x: Array, y: Array, counts: Values) -> Array:
+def _slopes(x: Float64, y: Float64, counts: Values) -> Float64:
     """Return slopes of y on x by weights of people, (samples, people); NaN: x is constant."""
     x, y = x - x.mean(), y - y.mean()
     mean_x, mean_y, xx, xy = (
@@ -375,7 +375,7 @@ def _slopes(x: Array, y: Array, counts: Values) -> Array:
     return np.asarray(np.divide(xy - mean_x * mean_y, power, out=slopes, where=varies))
 
 
-def evidence_of(measures: Array, gradients: Array, observed: Array) -> Array:
+def evidence_of(measures: Float64, gradients: Float64, observed: Float64) -> Float64:
     """Return each function's SD over people times its correlation with the observed function.
 
     Functions are taken as linear in predicted measures.
@@ -408,14 +408,14 @@ def evidence_of(measures: Array, gradients: Array, observed: Array) -> Array:
 
 
 def permuted_evidence(
-    training: tuple[Floats, Array, Array | None, Integers],
+    training: tuple[Floats, Float64, Float64 | None, Integers],
     unseen: Floats,
-    gradients: Array,
-    observed: Array,
+    gradients: Float64,
+    observed: Float64,
     *,
     permutations: int,
     seed: int = 0,
-) -> Array:
+) -> Float64:
     """Return the evidence (`evidence_of`) of ridges that are fitted to permuted behaviour.
 
     Only the ridges of a twin depend on connectomes, so only they are fitted again.

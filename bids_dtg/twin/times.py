@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bids_dtg.array_types import Float64, Floats, Indices, Integers, Mask
 from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.twin.adjustment import slopes_on
-from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Integers
 from bids_dtg.twin.trial_series import Segments, TaskSet
 
 # The mean response time, and the second condition minus the first.
@@ -79,9 +79,7 @@ def measures_of(tasks: TaskSet) -> tuple[Target, ...]:
     return (*targets_of(tasks), *accuracies, *spreads)
 
 
-def mean_times(
-    seconds: Tensor, segments: Segments, used: Flags | None = None
-) -> Tensor:
+def mean_times(seconds: Tensor, segments: Segments, used: Mask | None = None) -> Tensor:
     """Return the measures that `targets_of` lists; differentiable.
 
     Parameters
@@ -118,7 +116,7 @@ def all_measures(
     squares: Tensor,
     correct: Tensor,
     segments: Segments,
-    used: Flags | None = None,
+    used: Mask | None = None,
 ) -> Tensor:
     """Return the measures that `measures_of` lists, (people, measures); differentiable.
 
@@ -150,7 +148,7 @@ def all_measures(
     return torch.cat([mean_times(seconds, segments, used), further], -1)
 
 
-def _mean(values: Tensor, used: Flags) -> Tensor:
+def _mean(values: Tensor, used: Mask) -> Tensor:
     """Return the mean of each person's known values in the trials that are used, (people,)."""
     counts = torch.from_numpy(used) & values.isfinite()
     number = counts.sum(-1)
@@ -158,12 +156,12 @@ def _mean(values: Tensor, used: Flags) -> Tensor:
     return torch.where(number > 0, total / number.clamp(min=1), torch.nan)
 
 
-def observed_times(segments: Segments) -> Array:
+def observed_times(segments: Segments) -> Float64:
     """Return the measures of people's own responses, (people, targets), seconds."""
     return observed_measures(segments)[:, : len(targets_of(segments.tasks))]
 
 
-def observed_measures(segments: Segments) -> Array:
+def observed_measures(segments: Segments) -> Float64:
     """Return the measures of people's own responses, (people, measures)."""
     rows = segments.trials
     seconds = torch.from_numpy(rows.rt_seconds)
@@ -175,19 +173,19 @@ def observed_measures(segments: Segments) -> Array:
 class Ridges:
     """Ridge regressions of people's measures on connectomes."""
 
-    edge_mean: Array  # (edges,), of the training people
-    weights: Array  # (edges, targets): seconds per unit of an edge
-    predictable: Flags  # (targets,): whether leave-one-out beats the mean
+    edge_mean: Float64  # (edges,), of the training people
+    weights: Float64  # (edges, targets): seconds per unit of an edge
+    predictable: Mask  # (targets,): whether leave-one-out beats the mean
 
-    def predict(self, connectomes: Floats) -> Array:
+    def predict(self, connectomes: Floats) -> Float64:
         """Return measures minus the training people's mean, (people, targets), seconds."""
         return np.asarray((connectomes - self.edge_mean) @ self.weights)
 
 
 def fit_ridges(
     connectomes: Floats,
-    times: Array,
-    covariates: Array | None = None,
+    times: Float64,
+    covariates: Float64 | None = None,
 ) -> Ridges:
     """Fit a ridge regression of each measure on connectomes.
 
@@ -238,19 +236,19 @@ def fit_ridges(
 class Gate:
     """Whether connectomes predict left-out people better than all permutations of them do."""
 
-    z: Array  # (groups,): agreement of predictions with left-out people
+    z: Float64  # (groups,): agreement of predictions with left-out people
     least_z: float  # largest z of the permutations, over all groups
 
     @property
-    def open(self) -> Flags:
+    def open(self) -> Mask:
         """Groups of measures that connectomes predict, (groups,)."""
         return np.asarray(self.z > self.least_z)
 
 
 def find_gate(
     connectomes: Floats,
-    measures: Array,
-    covariates: Array | None = None,
+    measures: Float64,
+    covariates: Float64 | None = None,
     families: Integers | None = None,
     *,
     groups: int = 1,
@@ -309,7 +307,7 @@ def find_gate(
     return Gate(z[0], float(z[1:].max()))
 
 
-def z_of(agreement: Array) -> Array:
+def z_of(agreement: Float64) -> Float64:
     """Return the z of agreement over people, the first axis."""
     size = np.sqrt((agreement**2).sum(axis=0))
     return np.asarray(agreement.sum(axis=0) / np.maximum(size, _NOTHING))
@@ -317,9 +315,9 @@ def z_of(agreement: Array) -> Array:
 
 def left_out_agreement(
     connectomes: Floats,
-    measures: Array,
+    measures: Float64,
     families: Integers | None = None,
-) -> Array:
+) -> Float64:
     """Return the product of predicted and observed measures of left-out people, in SD.
 
     The product, (people, measures), is 0 where a measure is unknown or not predictable.
@@ -356,14 +354,14 @@ def left_out_agreement(
     return agreement
 
 
-def by_known(is_known: Flags) -> Iterator[tuple[Flags, Indices]]:
+def by_known(is_known: Mask) -> Iterator[tuple[Mask, Indices]]:
     """Yield each set of people and the columns that exactly these people have."""
     patterns, pattern_of = np.unique(is_known, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
         yield pattern, np.flatnonzero(pattern_of.ravel() == number)
 
 
-def _without(values: Array, covariates: Array | None, rows: Flags) -> Array:
+def _without(values: Float64, covariates: Float64 | None, rows: Mask) -> Float64:
     """Return values minus the mean and the linear effect of covariates, estimated in `rows`."""
     rest = values - values[rows].mean(axis=0)
     if covariates is None:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 from torch.utils.data import DataLoader
 
+from bids_dtg.array_types import Float32, Mask
 from bids_dtg.errors import RunError
 from bids_dtg.training.loop import Task as TrainingTask
-from bids_dtg.twin.array_types import Flags, Singles
 from bids_dtg.twin.decoding import Windows, answered_of
 from bids_dtg.twin.network import HyperNetwork, MainWeights, ModulatedNetwork, perform
 from bids_dtg.twin.recipe import Recipe
@@ -40,7 +40,7 @@ class Targets:
     bold: Tensor | None = None  # (people, segments, steps, regions); NaN: not measured
 
     @classmethod
-    def of(cls, segments: Segments, bold: Singles | None = None) -> Targets:
+    def of(cls, segments: Segments, bold: Float32 | None = None) -> Targets:
         """Return the responses of several people as tensors, and their BOLD if any."""
         arrays = segments.inputs, segments.action, segments.scored
         targets = cls(*map(torch.from_numpy, arrays))
@@ -436,7 +436,7 @@ class TimesTask(MeasuresTask):
 
 
 def performed_measures(
-    buttons: Tensor, segments: Segments, used: Flags | None = None
+    buttons: Tensor, segments: Segments, used: Mask | None = None
 ) -> Tensor:
     """Return the measures of networks, (people, measures), in seconds or shares; differentiable.
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.array_types import (
-    Array,
+from bids_dtg.array_types import (
     Codes,
-    Flags,
+    Float32,
+    Float64,
     Indices,
     Integers,
-    Singles,
+    Mask,
     Values,
 )
 from bids_dtg.twin.tasks import Task
@@ -64,10 +64,10 @@ class TaskSet:
         return int(steps_from(max(task.window_seconds for task in self.tasks)))
 
     @property
-    def own_buttons(self) -> Flags:
+    def own_buttons(self) -> Mask:
         """Which outputs are buttons of each task: (tasks, buttons)."""
         count = np.array([len(task.buttons) for task in self.tasks])
-        is_own: Flags = np.arange(self.buttons) < count[:, None]
+        is_own: Mask = np.arange(self.buttons) < count[:, None]
         return is_own
 
     def number(self, task: Task) -> int:
@@ -85,18 +85,18 @@ class TrialRows:
 
     segment: Indices  # shown: number of the segment
     trial: Indices  # shown: number in its run
-    onset_step: Array  # shown: time from the segment's start, in steps
-    display_seconds: Array  # shown: how long the stimulus is on
+    onset_step: Float64  # shown: time from the segment's start, in steps
+    display_seconds: Float64  # shown: how long the stimulus is on
     first_step: Indices  # shown: first step after the onset
     last_step: Indices  # shown: last step in the response window; later presses count here, too
-    window_seconds: Array  # shown: length of the response window
+    window_seconds: Float64  # shown: length of the response window
     task: Codes  # shown: number in the segments' tasks; -1: no trial, the row only fills the table
     condition: Codes  # shown: index into the task's conditions; -1: none
     correct_button: Codes  # shown: index into the task's buttons; -1: none
     button: Codes  # done: pressed; -1: none, or not known
-    rt_seconds: Array  # done: from onset; NaN: no response within the window
-    correct: Flags  # done
-    scored: Flags  # done: False: not in `Trials.scored`, or the person lacks the trial
+    rt_seconds: Float64  # done: from onset; NaN: no response within the window
+    correct: Mask  # done
+    scored: Mask  # done: False: not in `Trials.scored`, or the person lacks the trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +110,13 @@ class Segments:
 
     tasks: TaskSet
     # (s, steps, inputs): stimulus channels, then task flags; 0 at step 0
-    inputs: Singles
+    inputs: Float32
     task: Codes  # (s,): number in `tasks`; -1: no segment, it only fills the array
-    action: Singles  # (s, steps, buttons): targets
-    scored: Flags  # (s, steps): False at step 0, after the end, and where a person lacks the run
+    action: Float32  # (s, steps, buttons): targets
+    scored: Mask  # (s, steps): False at step 0, after the end, and where a person lacks the run
     run: Indices  # (s,): number of the person's run; -1: the person has none
     # (s,): of step 0 in the person's run; NaN: the person has none
-    start_seconds: Array
+    start_seconds: Float64
     trials: TrialRows
 
     def person(self, number: int) -> Segments:
@@ -230,7 +230,7 @@ class Piece:
 
     number: int  # of the run
     run: Trials
-    ends: Array  # (n,), of the run's response windows
+    ends: Float64  # (n,), of the run's response windows
     first: int  # trial
     stop: int  # trial after the last
     start_seconds: float  # of the run: step 0
@@ -248,7 +248,7 @@ class Piece:
         contents = [column.tobytes() for column in (*shown, self.cues()[:, 0])]
         return (run.task.name, self.first, self.stop, *contents)
 
-    def times(self) -> Array:
+    def times(self) -> Float64:
         """Return its times in seconds from its start; as many as of any piece with equal `seen`."""
         run, part = self.run, self.trials
         onset = run.onset_seconds[part]
@@ -260,13 +260,13 @@ class Piece:
                 self.cues()[:, 1:].ravel(),
             ]
         )
-        relative: Array = times - self.start_seconds
+        relative: Float64 = times - self.start_seconds
         return relative
 
-    def cues(self) -> Array:
+    def cues(self) -> Float64:
         """Return the cues that begin before its last window ends: (k, 3)."""
         cues, end = self.run.cues, self.ends[self.stop - 1]
-        shown: Array = cues[(cues[:, 2] > self.start_seconds) & (cues[:, 1] < end)]
+        shown: Float64 = cues[(cues[:, 2] > self.start_seconds) & (cues[:, 1] < end)]
         return shown
 
 
@@ -321,7 +321,7 @@ def _each(
     return np.array(values, empty.dtype)
 
 
-def _inputs(tasks: TaskSet, steps: int, shown: Sequence[Row]) -> Singles:
+def _inputs(tasks: TaskSet, steps: int, shown: Sequence[Row]) -> Float32:
     """Return the stimuli one step late, and the tasks' flags: (rows, s, steps, inputs)."""
     inputs = np.zeros((len(shown), len(shown[0]), steps, tasks.inputs), np.float32)
     for row, number, piece in _filled(shown):
@@ -359,7 +359,7 @@ def _trial_rows(
     return TrialRows(**seen, **done)
 
 
-def _action(rows: TrialRows, tasks: TaskSet, shape: tuple[int, ...]) -> Singles:
+def _action(rows: TrialRows, tasks: TaskSet, shape: tuple[int, ...]) -> Float32:
     """Return targets (people, s, steps, buttons) of segments of a shape (people, s, steps)."""
     press = steps_from(rows.onset_step * STEP_SECONDS + np.nan_to_num(rows.rt_seconds))
     press = np.clip(press, rows.first_step, rows.last_step)
@@ -374,7 +374,7 @@ def _action(rows: TrialRows, tasks: TaskSet, shape: tuple[int, ...]) -> Singles:
     return action
 
 
-def _scored(rows: TrialRows, within: Flags) -> Flags:
+def _scored(rows: TrialRows, within: Mask) -> Mask:
     """Return which of the steps within segments are scored: (people, s, steps)."""
     scored = within.copy()
     scored[..., 0] = False  # no input has come yet
@@ -448,7 +448,7 @@ def _what_was_done(piece: Piece, shown: Piece) -> dict[str, Values]:
     }
 
 
-def _shares(rows: TrialRows, tasks: TaskSet) -> Singles:
+def _shares(rows: TrialRows, tasks: TaskSet) -> Float32:
     """Return the target of each press for each button: (people, n, buttons)."""
     number = np.arange(tasks.buttons)
     task_buttons = tasks.own_buttons[rows.task]
@@ -461,7 +461,7 @@ def _shares(rows: TrialRows, tasks: TaskSet) -> Singles:
     return np.asarray(np.where(pressed < 0, unknown, number == pressed), np.float32)
 
 
-def _seen(piece: Piece, steps: Indices) -> Singles:
+def _seen(piece: Piece, steps: Indices) -> Float32:
     """Return what was on the screen during steps, (steps, channels).
 
     A stimulus that is on for part of a step has this part as its value, which keeps its timing.
@@ -514,7 +514,7 @@ def steps_from(seconds: Values | float) -> NDArray[np.int64]:
     return np.ceil(np.asarray(seconds) / STEP_SECONDS - _ROUNDING).astype(np.int64)
 
 
-def window_ends(trials: Trials) -> Array:
+def window_ends(trials: Trials) -> Float64:
     """Return when each trial's response window ends, (n,), in seconds of the run.
 
     A window is as long as the task says, and ends with the next trial's onset at the latest: a
@@ -526,7 +526,7 @@ def window_ends(trials: Trials) -> Array:
         Trials of one run, n in order of onset.
     """
     onset = trials.onset_seconds
-    ends: Array = np.minimum(
+    ends: Float64 = np.minimum(
         onset + trials.task.window_seconds, np.append(onset[1:], np.inf)
     )
     return ends
@@ -581,7 +581,7 @@ def cut_run(
     return pieces
 
 
-def _begins(trials: Trials, ends: Array, steps: int) -> Array:
+def _begins(trials: Trials, ends: Float64, steps: int) -> Float64:
     """Return the start of a piece that begins with each trial, (n,), seconds."""
     onset, begins = trials.onset_seconds, trials.begin_seconds
     longest = (steps - 1) * STEP_SECONDS
@@ -593,7 +593,7 @@ def _begins(trials: Trials, ends: Array, steps: int) -> Array:
     return np.where(ends - begins > longest, onset, begins)
 
 
-def _stop(cut: Flags, first: int, fits: int, after: int) -> int:
+def _stop(cut: Mask, first: int, fits: int, after: int) -> int:
     """Return the first trial of the next piece; trials before `fits` fit into this one."""
     if fits >= after:
         return after

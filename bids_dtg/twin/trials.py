@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Codes, Float32, Float64, Mask
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import plain_number
 from bids_dtg.notices import counted
-from bids_dtg.twin.array_types import Array, Codes, Flags, Singles
 from bids_dtg.twin.task_fields import shortened
 from bids_dtg.twin.tasks import Pairs, ResponseRule, Task
 
@@ -33,19 +33,19 @@ class Trials:
     """One run of a task by one person; n trials in order of onset."""
 
     task: Task
-    onset_seconds: Array  # (n,)
+    onset_seconds: Float64  # (n,)
     # (n,): how long the stimulus is on, from onset
-    display_seconds: Array
-    stimulus: Singles  # (n, channels): value of each channel while it is on
+    display_seconds: Float64
+    stimulus: Float32  # (n, channels): value of each channel while it is on
     # (k, 3): channel, and the seconds from and until which it is 1
-    cues: Array
+    cues: Float64
     condition: Codes  # (n,): index into task.conditions; -1: none
     correct_button: Codes  # (n,): index into task.buttons
     button: Codes  # (n,): pressed; -1: none, or not known (Stroop errors)
-    rt_seconds: Array  # (n,): from onset; NaN: no response
-    correct: Flags  # (n,): misses are False
+    rt_seconds: Float64  # (n,): from onset; NaN: no response
+    correct: Mask  # (n,): misses are False
     # (n,): a segment may begin here, at the trial's cue where it has one
-    cut: Flags
+    cut: Mask
     run_seconds: float
     # Trials without a plausible response or miss: rt is NaN.
     unscored: tuple[int, ...] = ()
@@ -54,14 +54,14 @@ class Trials:
     without_condition: tuple[str, ...] = ()
 
     @property
-    def scored(self) -> Flags:
+    def scored(self) -> Mask:
         """Which trials are scored: (n,)."""
         scored = np.ones(len(self.onset_seconds), bool)
         scored[list(self.unscored)] = False
         return scored
 
     @property
-    def begin_seconds(self) -> Array:
+    def begin_seconds(self) -> Float64:
         """Start of each trial: its cue if one starts after the previous trial, else its onset."""
         begin = self.onset_seconds.copy()
         trial = np.searchsorted(self.onset_seconds, self.cues[:, 1])
@@ -190,7 +190,7 @@ def values_in_words(values: Sequence[str]) -> list[str]:
     ]
 
 
-def image_numbers(task: Task, name: str) -> Singles:
+def image_numbers(task: Task, name: str) -> Float32:
     """Return the numbers that stand for an image, which depend on its name alone.
 
     Each lies from 0 to 0.1 or from 0.9 to 1, as published. The SHA-256 of the name serves as random
@@ -272,7 +272,7 @@ def _columns(task: Task) -> list[str]:
     return [column for column in columns if column is not None]
 
 
-def _durations(task: Task, events: Events) -> Array:
+def _durations(task: Task, events: Events) -> Float64:
     """Return the trials' durations in seconds, (n,), by default the task's display time."""
     none = np.full(len(events), np.nan)
     duration = events.numbers("duration") if "duration" in events.cells else none
@@ -286,7 +286,7 @@ def _durations(task: Task, events: Events) -> Array:
     return np.where(unknown, task.display_seconds or 0.0, duration)
 
 
-def _displays(task: Task, onset: Array, duration: Array) -> Array:
+def _displays(task: Task, onset: Float64, duration: Float64) -> Float64:
     """Return how long each stimulus is on, at most until the next trial."""
     longest = np.inf if task.display_seconds is None else task.display_seconds
     return np.minimum(np.minimum(duration, longest), np.diff(onset, append=np.inf))
@@ -301,7 +301,7 @@ def _run_seconds(task: Task, events: Events, last: float) -> float:
     return last + task.rest_seconds
 
 
-def _stimuli(task: Task, events: Events) -> Singles:
+def _stimuli(task: Task, events: Events) -> Float32:
     """Return what each trial shows: (n, channels); 0 where a cell has no value."""
     stimulus = np.zeros((len(events), task.channels), np.float32)
     for part in task.inputs:
@@ -323,7 +323,7 @@ def _stimuli(task: Task, events: Events) -> Singles:
     return stimulus
 
 
-def _cues(task: Task, events: Events) -> tuple[Array, Flags]:
+def _cues(task: Task, events: Events) -> tuple[Float64, Mask]:
     """Return the cues in order of their start, (k, 3), and which trials have one, (n,)."""
     cues_by_input, has = [np.empty((0, 3))], np.zeros(len(events), bool)
     for part in task.inputs:
@@ -388,7 +388,7 @@ def _buttons(task: Task, events: Events, column: str, names: Pairs) -> Codes:
 
 def _responses(
     task: Task, events: Events, correct_button: Codes
-) -> tuple[Array, Codes, Flags, Flags]:
+) -> tuple[Float64, Codes, Mask, Mask]:
     """Return the responses as the file has them, (n,) each.
 
     Response times in seconds (NaN: none), buttons (-1: none, or unknown), which are correct, and
@@ -422,7 +422,9 @@ def _responses(
     return rt, np.where(right, correct_button, wrong), right, halved
 
 
-def _require_seconds(task: Task, events: Events, onset: Array, duration: Array) -> None:
+def _require_seconds(
+    task: Task, events: Events, onset: Float64, duration: Float64
+) -> None:
     """Refuse a file whose times of stimuli are far too long for seconds, as if in milliseconds."""
     spans = {
         "onset": ("between trials", np.diff(onset)),
@@ -448,7 +450,7 @@ def _require_seconds(task: Task, events: Events, onset: Array, duration: Array) 
             )
 
 
-def _require_window(task: Task, events: Events, rt: Array) -> None:
+def _require_window(task: Task, events: Events, rt: Float64) -> None:
     """Refuse a file with most of five or more responses after the window, as if in milliseconds.
 
     A few late ones are kept here.
@@ -466,8 +468,8 @@ def _require_window(task: Task, events: Events, rt: Array) -> None:
 
 
 def _unscored(
-    task: Task, onset: Array, rt: Array, halved: Flags
-) -> tuple[Flags, list[str]]:
+    task: Task, onset: Float64, rt: Float64, halved: Mask
+) -> tuple[Mask, list[str]]:
     """Return which trials are not scored, (n,), and a note for each reason."""
     shortest = task.response.shortest_rt_seconds
     hidden = np.diff(onset, append=np.inf) <= 0
@@ -520,7 +522,7 @@ class Events:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def take(self, which: Flags | NDArray[np.int64]) -> Events:
+    def take(self, which: Mask | NDArray[np.int64]) -> Events:
         """Return some of the rows, by mask or index."""
         cells = {name: column[which] for name, column in self.cells.items()}
         return Events(self.source, self.lines[which], cells)
@@ -537,7 +539,7 @@ class Events:
         """Return a column as lower-case words; numbers lose trailing zeros."""
         return _objects([_word(cell) for cell in self.cells[column]])
 
-    def numbers(self, column: str, none: Collection[str] = ()) -> Array:
+    def numbers(self, column: str, none: Collection[str] = ()) -> Float64:
         """Return a column as numbers, (n,); NaN in empty cells and those with a value of `none`.
 
         Raises

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32
 from bids_dtg.contrasts.analyses.cohort import CohortArrays, CohortPlan
 from bids_dtg.contrasts.analyses.evaluation_page import write_page
 from bids_dtg.contrasts.analyses.finding import find_cohort, print_plan
@@ -35,7 +35,6 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 
-Array = NDArray[np.float32]
 _EXAMPLES = 3  # contrasts shown of one person
 
 
@@ -92,7 +91,7 @@ def _evaluate(
     rows = [*rows_in_model(cohort.files.contrasts, bundle.contrasts).values()]
     model = plan.model
 
-    def predict(person: Person) -> Array:
+    def predict(person: Person) -> Float32:
         return predicted_maps(model.predict, person)[rows]
 
     simple = _simple_models(cohort, training, test, rows)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import CohortArrays, CohortPlan
 from bids_dtg.contrasts.analyses.evaluation_page import write_page
@@ -48,8 +48,6 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split
-
-Array = NDArray[np.float32]
 
 
 def run_finetuning(settings: Settings) -> int:
@@ -285,7 +283,7 @@ def _score(
     if plan.settings.part(ContrastsOptions).schedule == "new":
         rows = list(range(len(tuned)))
 
-    def before(person: Person) -> Array:
+    def before(person: Person) -> Float32:
         maps = np.full(person.maps.shape, np.nan, np.float32)
         predicted = predicted_maps(old_model.predict, person)
         maps[list(old_rows)] = predicted[list(old_rows.values())]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Mask
 from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.result_folder import BUNDLE
 from bids_dtg.contrasts.analyses.cohort import CohortArrays, CohortFiles, CohortPlan
@@ -27,7 +27,6 @@ from bids_dtg.contrasts.half_width import LEAST_PEOPLE, LEVEL, HalfWidths, LeftO
 from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records
 from bids_dtg.contrasts.people import (
-    Array,
     FitData,
     FittedModel,
     Person,
@@ -127,7 +126,7 @@ def recentred(
 
 def _predicted_and_measured(
     fitted: FittedModel, people: Sequence[Person]
-) -> Iterator[tuple[Array, Array]]:
+) -> Iterator[tuple[Float32, Float32]]:
     """Yield each person's predicted and measured maps, (contrasts, voxels) each."""
     for person in people:
         yield fitted.predict(person), person.maps
@@ -148,7 +147,7 @@ def half_width_words(half_widths: HalfWidths | None, units: str) -> str:
 
 
 def _same_for_all(
-    individual: NDArray[np.bool_],
+    individual: Mask,
     contrasts: Sequence[str],
     report: Callable[[str], None],
 ) -> tuple[str, ...]:
@@ -167,8 +166,8 @@ def _same_for_all(
 
 
 def mean_prediction(
-    people: Sequence[Person], predict: Callable[[Person], Array]
-) -> Array:
+    people: Sequence[Person], predict: Callable[[Person], Float32]
+) -> Float32:
     """Return the mean of the maps that a model predicts for people, (contrasts, voxels)."""
     first, *later = people
     total = predict(first).astype(np.float64)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64
 from bids_dtg.cohort.group_participants import require_same_dataset
 from bids_dtg.cohort.maps import (
     choose_averages,
@@ -283,7 +283,7 @@ def _measured_mean(
     measured: Mapping[str, PersonMaps],
     statistic: Statistic,
     places: VoxelPlaces | ParcelPlaces,
-) -> tuple[NDArray[np.float64], int]:
+) -> tuple[Float64, int]:
     """Return people's mean measured map, (places,), NaN without a value, and how many are in it."""
     key = plain_contrast(contrast)
     total = np.zeros(places.number)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Mask
 from bids_dtg.cohort.recognised_participants import EXCLUDED, left_out_table
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import ARRAYS, CohortArrays
@@ -173,7 +173,7 @@ def score_models(
 
 
 def _tissue_scores(
-    scored: Callable[..., Scores], tissues: Mapping[str, NDArray[np.bool_]]
+    scored: Callable[..., Scores], tissues: Mapping[str, Mask]
 ) -> Iterator[Scores]:
     """Score maps in each tissue alone; one without voxels that all maps cover has no scores."""
     for tissue, in_tissue in tissues.items():
@@ -287,7 +287,7 @@ def write_scores(cohort: CohortArrays, evaluation: Evaluation) -> None:
     plan.store.discard("work")
 
 
-def tissues_of(places: Places) -> dict[str, NDArray[np.bool_]]:
+def tissues_of(places: Places) -> dict[str, Mask]:
     """Return which of a model's voxels are of each tissue, by the tissue's name.
 
     Tissues are taken from the shipped atlases (Schaefer400, and HCP's structures). There are none

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
+from bids_dtg.array_types import Float32, Float64, Floats, Values
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cohort.maps import facts_of_files, map_reader, read_measured
 from bids_dtg.cohort.recognised_participants import copies_in_words, with_copies
@@ -76,7 +76,7 @@ _MOST_MEANS = 300
 # Every so many voxels, one is used to recognise copies of a person's rest.
 _SKETCHED = 50
 _LOCK = "cache"  # lock of the process that makes people's arrays
-_ArrayAndNotes = tuple[NDArray[Any], dict[str, Any]]  # notes are stored with the array
+_ArrayAndNotes = tuple[Values, dict[str, Any]]  # notes are stored with the array
 
 
 def read_arrays(files: CohortFiles, locks: Locks) -> CohortArrays:
@@ -319,7 +319,7 @@ def _person(
     label: str,
     store: ArrayStore,
     name: str,
-    sessions: tuple[NDArray[np.floating], ...],
+    sessions: tuple[Floats, ...],
     bundle: ModelBundle,
 ) -> Person:
     """Map a person's connectomes, after comparing them with their checksum."""
@@ -488,7 +488,7 @@ def _make_person(
 
 def read_maps(
     files: CohortFiles, statmaps: Mapping[str, StatMap]
-) -> tuple[NDArray[np.float32], dict[str, str]]:
+) -> tuple[Float32, dict[str, str]]:
     """Read measured maps, (contrasts, voxels), and return why some cannot be used."""
     bundle, rows = files.plan.bundle, files.rows
     places = bundle.places if isinstance(bundle.places, ParcelPlaces) else bundle.voxels
@@ -497,7 +497,7 @@ def read_maps(
     points = _points(files)
     for contrast, statmap in statmaps.items():
         space = statmap.space or ""
-        read_file: Callable[[Path], NDArray[np.float32]]
+        read_file: Callable[[Path], Float32]
         if space in points:
             read_file = partial(read_statmap, points=points[space], space=space)
         else:
@@ -516,7 +516,7 @@ def read_maps(
 
 
 @lru_cache(maxsize=1)
-def _points(files: CohortFiles) -> Mapping[str, NDArray[np.float64]]:
+def _points(files: CohortFiles) -> Mapping[str, Float64]:
     """Return positions of the model's voxels in other templates, (voxels, 3) in RAS+ mm."""
     points = {}
     for space, path in files.transforms.items():
@@ -529,7 +529,7 @@ def _reduce(
     plan: CohortPlan, reader: Reader, label: str, reporter: Reporter
 ) -> list[_ArrayAndNotes]:
     """Reduce a person's rest in one pass over each run."""
-    rest: NDArray[np.float32] | None = None
+    rest: Float32 | None = None
     sketches: dict[str, str] = {}
     for run in plan.request.runs(label):
         reporter.stage(f"rest of {run.title}", 0.0)

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT
 from bids_dtg.connectome.form import Form
@@ -146,7 +146,7 @@ def _with_digests(bundle: ModelBundle, *, mapped: bool = False) -> ModelBundle:
 
 def with_roi_maps(
     base: ModelBundle,
-    maps: NDArray[np.floating],
+    maps: Floats,
     sets: Sequence[int],
     records: Sequence[Mapping[str, Any]],
 ) -> ModelBundle:
@@ -173,9 +173,7 @@ def with_roi_maps(
     return _with_digests(bundle, mapped=several)
 
 
-def combination(
-    maps: NDArray[np.floating], sets: Sequence[int]
-) -> tuple[slice, NDArray[np.float64]] | None:
+def combination(maps: Floats, sets: Sequence[int]) -> tuple[slice, Float64] | None:
     """Express all sets of ROI maps as linear combinations of the largest set, if possible.
 
     Spatial ICA with more components rotates more of the same principal components. So the maps of
@@ -210,16 +208,14 @@ def combination(
     for low in range(0, maps.shape[1], _STRIDE * _PLACES):
         part = maps[:, low : low + _PLACES].astype(np.float64)
         products += part @ part[rows].T
-    combine: NDArray[np.float64] = products @ np.linalg.pinv(
+    combine: Float64 = products @ np.linalg.pinv(
         products[rows], rcond=_DEPENDENT, hermitian=True
     )
     combine[rows] = np.eye(sets[largest])
     return (rows, combine) if _are_combined(maps, rows, combine) else None
 
 
-def _are_combined(
-    maps: NDArray[np.floating], rows: slice, combine: NDArray[np.float64]
-) -> bool:
+def _are_combined(maps: Floats, rows: slice, combine: Float64) -> bool:
     """Return whether the maps outside the largest set are its combinations up to rounding."""
     smaller = [
         number for number in range(len(maps)) if not rows.start <= number < rows.stop

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats, Indices
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE, LINEAR
 from bids_dtg.contrasts.people import MeanMaps, Person, mean_maps, predicted_maps
@@ -18,8 +19,7 @@ from bids_dtg.notices import counted
 from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
 from bids_dtg.stats.splits import family_numbers
 
-Array = NDArray[np.float32]
-Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
+Predict = Callable[[Person], Floats]  # (contrasts, voxels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +31,12 @@ class SimpleModels:
     record: Mapping[str, Any]
     people: int  # number of people they were fitted on; if numbers differ, the group average's
     # Mean map of the training people, (contrasts, voxels); None: it differs between people.
-    mean: Array | None = None
+    mean: Float32 | None = None
     # Models that were fitted for each person on all others; they have no scores of individuality.
     leave_one_out: tuple[str, ...] = ()
     words: str = ""  # what they were fitted on
 
-    def with_average(self, mean: Array, people: int) -> SimpleModels:
+    def with_average(self, mean: Float32, people: int) -> SimpleModels:
         """Return these with the mean map (contrasts, voxels) of a model's training people."""
         in_turn = tuple(name for name in self.leave_one_out if name != GROUP_AVERAGE)
         words = (
@@ -53,15 +53,13 @@ class SimpleModels:
         )
 
 
-def linear_parcels(bundle: ModelBundle) -> NDArray[np.intp]:
+def linear_parcels(bundle: ModelBundle) -> Indices:
     """Return the parcel of each voxel, (voxels,), for the linear model on a bundle's ROIs."""
     maps = bundle.place_roi_maps
     return roi_parcels(maps[bundle.card.part.connectome.one_set(len(maps))])
 
 
-def baselines(
-    training: Sequence[Person], parcels: NDArray[np.intp], seed: int
-) -> SimpleModels:
+def baselines(training: Sequence[Person], parcels: Indices, seed: int) -> SimpleModels:
     """Fit the group average and the linear model.
 
     The linear model reads one random segment of rest per person and, if there are several sets of
@@ -82,7 +80,7 @@ def baselines(
 
 def leave_one_out(
     people: Sequence[Person],
-    parcels: NDArray[np.intp],
+    parcels: Indices,
     seed: int,
     families: Mapping[str, str],
 ) -> SimpleModels:
@@ -111,14 +109,14 @@ def leave_one_out(
         """Return the numbers of the person and of all relatives."""
         return np.flatnonzero(family == family[numbers[person.label]]).tolist()
 
-    def average(person: Person) -> Array:
+    def average(person: Person) -> Float32:
         relatives = MeanMaps.of([people[number] for number in relatives_of(person)])
         total = everybody.total - relatives.total
         count = everybody.count - relatives.count
-        mean: Array = (total / np.maximum(count, 1)).astype(np.float32)
+        mean: Float32 = (total / np.maximum(count, 1)).astype(np.float32)
         return mean
 
-    def linear(person: Person) -> Array:
+    def linear(person: Person) -> Float32:
         model = fitted_on_all
         for number in relatives_of(person):
             model = model.without(segments[number], maps[number])
@@ -131,7 +129,7 @@ def leave_one_out(
     return SimpleModels(models, record, fitted_on, None, tuple(models), words)
 
 
-def _predicted(model: ParcelLinearBaseline, person: Person) -> Array:
+def _predicted(model: ParcelLinearBaseline, person: Person) -> Float32:
     """Predict a person's maps, the mean over segments of rest."""
     return predicted_maps(
         lambda connectome: model.predict([connectome])[0], person.with_one_set()

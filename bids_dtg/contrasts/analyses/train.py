@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Values
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import (
     FOLDS,
@@ -291,7 +291,7 @@ def _facts_of_scores(fold: CohortArrays, split: Split) -> dict[str, Any]:
     }
 
 
-def _sha256_of(array: NDArray[Any]) -> str:
+def _sha256_of(array: Values) -> str:
     """Return the SHA-256 of the file that an array is mapped from."""
     assert isinstance(array, np.memmap)
     return sha256_of_file(Path(str(array.filename)))

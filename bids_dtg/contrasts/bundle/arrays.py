@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats
 from bids_dtg.bundles.bundle import read_tensors
 from bids_dtg.bundles.card import CARD_FILE, ModelCard
 from bids_dtg.contrasts.bundle.part import (
@@ -54,9 +55,9 @@ _LARGEST_STEP = 127  # of int8
 # Volumes that are read together, while the next ones are decompressed.
 _VOLUMES_PER_BLOCK = 4
 
-Array = NDArray[np.float32]
+
 # Places of the ROI series and of the predictions, ROI maps and `combine`, as in `ModelBundle`.
-Geometry = tuple[Places, Places, NDArray[np.floating], Array | None]
+Geometry = tuple[Places, Places, Floats, Float32 | None]
 
 
 def geometry_files(geometry: Geometry, *, mapped: bool = False) -> dict[str, bytes]:
@@ -116,7 +117,7 @@ def read_geometry(folder: Path, card: ModelCard[MapsPart], rois: int) -> Geometr
     return places, places, roi_maps, combine
 
 
-def _read_brain_maps(path: Path, rois: int, brain: VoxelPlaces) -> Array:
+def _read_brain_maps(path: Path, rois: int, brain: VoxelPlaces) -> Float32:
     """Read maps of one set over the brain mask: mapped from a file of tensors, or from NIfTI."""
     if path.name != MAPS_FILE:
         expected = {_LISTED_MAPS: ("float32", (rois, brain.number))}
@@ -132,7 +133,7 @@ def _read_brain_maps(path: Path, rois: int, brain: VoxelPlaces) -> Array:
     return roi_maps
 
 
-def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
+def read_roi_maps(path: Path, brain: VoxelPlaces) -> Float32:
     """Read ROI maps over the brain mask.
 
     Parameters
@@ -188,7 +189,7 @@ def _read_voxels(path: Path, grid: Grid) -> VoxelPlaces:
     return VoxelPlaces.within(grid, mask)
 
 
-def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
+def _check_values(path: Path, roi_maps: Float32) -> None:
     lowest, highest = roi_maps.min(axis=1), roi_maps.max(axis=1)
     # NaN and infinity show in the smallest and largest values.
     wrong = np.flatnonzero(~(np.isfinite(lowest) & np.isfinite(highest)))
@@ -232,7 +233,7 @@ def read_parcels(path: Path, number: int, atlas: str) -> ParcelPlaces:
 
 def _read_listed_maps(
     folder: Path, rois: int, places: int, *, mapped: bool
-) -> tuple[NDArray[np.floating], Array | None]:
+) -> tuple[Floats, Float32 | None]:
     """Read ROI maps (rois, places), and the weights that combine them into all ROIs' maps."""
     path = folder / LISTED_MAPS_FILE
     tensors = TensorFile(path).read([_LISTED_MAPS] if mapped else ())
@@ -322,8 +323,8 @@ def read_half_widths(
 
 
 def to_steps(
-    rows: NDArray[np.floating],
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    rows: Floats,
+) -> tuple[NDArray[np.int8], Float32]:
     """Round rows (n, ...) to int8 steps; also return the value of a step in each row, (n,).
 
     A row's largest absolute value becomes 127, so errors are at most 1/254 of it.
@@ -335,26 +336,24 @@ def to_steps(
     return steps.astype(np.int8), scale
 
 
-def from_steps(
-    steps: NDArray[np.int8], scale: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def from_steps(steps: NDArray[np.int8], scale: Float32) -> Float32:
     """Return the rows that `to_steps` rounded."""
     rows = steps.astype(np.float32)
     rows *= _along_rows(scale, steps.ndim)
     return rows
 
 
-def _along_rows(scale: NDArray[np.float32], axes: int) -> NDArray[np.float32]:
+def _along_rows(scale: Float32, axes: int) -> Float32:
     """Return the values of steps (n,) in a shape that applies to rows (n, ...) of many axes."""
     return np.expand_dims(scale, tuple(range(1, axes)))
 
 
-def encode_steps(name: str, steps: NDArray[np.int8], scale: Array) -> bytes:
+def encode_steps(name: str, steps: NDArray[np.int8], scale: Float32) -> bytes:
     """Encode 8-bit rows as the bytes of a file (deterministic)."""
     return encode_arrays({name: steps, f"{name}_scale": scale})
 
 
-def _read_steps(path: Path, name: str, shape: tuple[int, ...]) -> Array:
+def _read_steps(path: Path, name: str, shape: tuple[int, ...]) -> Float32:
     """Read 8-bit rows of a given shape; raise BundleError if the file holds something else."""
     scale = f"{name}_scale"
     tensors = read_tensors(path, {name: ("int8", shape), scale: ("float32", shape[:1])})

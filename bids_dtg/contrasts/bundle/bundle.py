@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from bids_dtg.array_types import Float32, Floats, Indices
 from bids_dtg.bundles.bundle import Bundle, read_tensors, require_finite
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, JsonFields, ModelCard
 from bids_dtg.bundles.training_hashes import TrainingHashes
@@ -41,7 +42,7 @@ from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
-from bids_dtg.imaging.grid import Grid, Indices, voxel_edge_mm
+from bids_dtg.imaging.grid import Grid, voxel_edge_mm
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.stats.verdict import BETTER
@@ -71,15 +72,15 @@ class ModelBundle(Bundle[MapsPart]):
     # (rois, brain voxels), 32 bits. With several sets (rois, places), set after set, 16 bits and
     # mapped from the file, as those of one set may be; if there is a `combine`, only those of the
     # largest set.
-    roi_maps: NDArray[np.floating]
+    roi_maps: Floats
     correction: Correction | None = None  # of the maps; None: they are not corrected
     half_widths: HalfWidths | None = None  # of prediction intervals; None: no intervals
     # (contrasts, places), the mean prediction for the training people; None: not known
-    mean: NDArray[np.float32] | None = None
+    mean: Float32 | None = None
     # (rois, maps), weights that combine `roi_maps` into the ROIs' maps; None: no combination.
-    combine: NDArray[np.float32] | None = None
+    combine: Float32 | None = None
     # (contrasts, pairs + 1), half-widths of left minus right, as `Homologues.values`; None: none
-    asymmetry_widths: NDArray[np.float32] | None = None
+    asymmetry_widths: Float32 | None = None
 
     @classmethod
     def read_files(cls, folder: Path, card: ModelCard[MapsPart]) -> dict[str, Any]:
@@ -249,7 +250,7 @@ class ModelBundle(Bundle[MapsPart]):
         return len(self.roi_maps if self.combine is None else self.combine)
 
     @property
-    def place_roi_maps(self) -> NDArray[np.floating]:
+    def place_roi_maps(self) -> Floats:
         """ROI maps where the model predicts, (rois, places); 0 outside the brain mask."""
         if self.combine is not None:
             return self.combine @ self.roi_maps.astype(np.float32)
@@ -257,7 +258,7 @@ class ModelBundle(Bundle[MapsPart]):
             return self.roi_maps
         return self.brain_maps_at(self.voxels.positions)
 
-    def brain_maps_at(self, positions: Indices) -> NDArray[np.floating]:
+    def brain_maps_at(self, positions: Indices) -> Floats:
         """Return ROI maps of one set at positions in the grid; 0 outside the brain mask."""
         mask = self.brain_voxels.mask.ravel()
         # Position of each grid voxel among the brain's voxels, which order the maps.
@@ -360,9 +361,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     return ModelBundle.load(name_or_path)
 
 
-def _read_asymmetry_widths(
-    folder: Path, places: Places, contrasts: int
-) -> NDArray[np.float32]:
+def _read_asymmetry_widths(folder: Path, places: Places, contrasts: int) -> Float32:
     """Read half-widths of left minus right (contrasts, pairs + 1); NaN: no interval."""
     homologues = Homologues.of(places)
     pairs = 0 if homologues is None else len(homologues.names)
@@ -378,15 +377,15 @@ class BundleArrays:
     # The model's tensors, by its kind's names (arrays, or tensors on the CPU without gradients).
     tensors: Mapping[str, ArrayLike]
     # (rois, brain voxels); with several sets (rois, places)
-    roi_maps: NDArray[np.floating]
+    roi_maps: Floats
     brain: Places  # where the ROI series are computed, on the card's grid
     places: Places  # where the model reads and predicts, on the same grid; or the brain itself
     # Correction of the model's maps; the card's `recentring` says how it was found.
     correction: Correction | None = None
     # (contrasts, places), mean of the corrected predictions for the training people; None: unknown
-    mean: NDArray[np.float32] | None = None
+    mean: Float32 | None = None
     # (rois, maps), weights that combine `roi_maps` into the ROIs' maps; None: no combination.
-    combine: NDArray[np.floating] | None = None
+    combine: Floats | None = None
     half_widths: HalfWidths | None = None  # of prediction intervals; None: no intervals
     # The same of left minus right, (contrasts, pairs + 1)
     asymmetry_widths: HalfWidths | None = None

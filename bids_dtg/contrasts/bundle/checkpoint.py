@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Values
 from bids_dtg.contrasts.network.parameters import (
     FIRST_WEIGHT,
     Parameters,
@@ -147,7 +147,7 @@ class _TensorUnpickler(pickle._Unpickler):
         super().__init__(file)
         self._archive = archive
         self._folder = folder
-        self._storages: dict[tuple[str, str], NDArray[Any]] = {}  # each is read once
+        self._storages: dict[tuple[str, str], Values] = {}  # each is read once
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -166,11 +166,11 @@ class _TensorUnpickler(pickle._Unpickler):
             return _Inert
         raise _RefusedError(f"{module}.{name}")
 
-    def persistent_load(self, pid: Any) -> NDArray[Any]:
+    def persistent_load(self, pid: Any) -> Values:
         _, kind, key, _, number = pid
         if (kind, key) not in self._storages:
             stored = self._archive.read(f"{self._folder}data/{key}")
-            values: NDArray[Any] = np.frombuffer(stored, dtype=_STORAGES[kind])
+            values: Values = np.frombuffer(stored, dtype=_STORAGES[kind])
             if kind == _HALF:
                 values = (values.astype(np.uint32) << 16).view(np.float32)
             self._storages[kind, key] = values
@@ -181,12 +181,12 @@ class _TensorUnpickler(pickle._Unpickler):
 
 
 def _array(
-    storage: NDArray[Any],
+    storage: Values,
     offset: int,
     shape: tuple[int, ...],
     steps: tuple[int, ...],
     *_: object,
-) -> NDArray[Any]:
+) -> Values:
     """Return a tensor as an array, after a check that it lies within its storage.
 
     A tensor of more values than its storage, as by steps of 0, would grow when it is copied.
@@ -205,9 +205,7 @@ def _array(
     )
 
 
-def _without_prefix(
-    state: Mapping[object, object], source: str
-) -> dict[str, NDArray[Any]]:
+def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, Values]:
     """Return the network's tensors under the published names.
 
     The network's prefix is the text before the name of the first block's weight (``model.``,
@@ -228,7 +226,7 @@ def _without_prefix(
     return tensors
 
 
-def _as_array(name: str, value: object, source: str) -> NDArray[Any]:
+def _as_array(name: str, value: object, source: str) -> Values:
     if not isinstance(value, np.ndarray):
         raise not_the_network(source, f"{name} is {type(value).__name__}, not a tensor")
     return value

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Mask
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.contrasts.bundle.arrays import as_bundle_error, read_roi_maps
@@ -118,16 +118,14 @@ def _contrasts_for(
     return tuple(chosen)
 
 
-def _read_grid(
-    path: Path, space: str, resolution: str | None
-) -> tuple[Grid, NDArray[np.bool_]]:
+def _read_grid(path: Path, space: str, resolution: str | None) -> tuple[Grid, Mask]:
     """Return the mask (i, j, k) and the grid that it defines."""
     mask, affine = _read_binary(path)
     shape = (mask.shape[0], mask.shape[1], mask.shape[2])
     return Grid(shape, affine, space=space, resolution=resolution), mask
 
 
-def _read_brain_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
+def _read_brain_mask(path: Path, grid: Grid) -> Mask:
     stored, _ = _read_binary(path)
     with as_bundle_error(
         "resample it to the mask's grid first",
@@ -144,7 +142,7 @@ def _read_brain_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     return mask
 
 
-def _read_binary(path: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _read_binary(path: Path) -> tuple[Mask, Float64]:
     """Return a mask (i, j, k) from a volume of 0 and 1, and its affine."""
     with as_bundle_error():
         values, affine = read_volume(path)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats, Mask
 from bids_dtg.bundles.kinds import Check
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -28,8 +28,6 @@ _BOX = 24  # edge, in voxels, of the box in which the network is also run by tor
 _AGREEMENT = 1e-5
 # Share of contrasts A - B that must correlate with the difference A - B.
 _LEAST_AGREEING = 0.75
-
-Maps = NDArray[np.float32]  # (contrasts, places)
 
 
 def check_maps_model(bundle: ModelBundle) -> list[Check]:
@@ -62,9 +60,7 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
     return [agreement, is_finite, _differences(maps, bundle.contrasts)]
 
 
-def simulated_connectome(
-    roi_maps: NDArray[np.floating], form: Form
-) -> NDArray[np.float32]:
+def simulated_connectome(roi_maps: Floats, form: Form) -> Float32:
     """Return the connectome of simulated rest, always the same one.
 
     Parameters
@@ -97,14 +93,14 @@ def simulated_connectome(
     return mixing.T.astype(np.float32) @ marginal
 
 
-def _standardised(series: NDArray[np.float64]) -> NDArray[np.float64]:
+def _standardised(series: Float64) -> Float64:
     """Scale series (frames, any) to mean 0 and variance 1."""
     centred = series - series.mean(axis=0)
-    standardised: NDArray[np.float64] = centred / centred.std(axis=0)
+    standardised: Float64 = centred / centred.std(axis=0)
     return standardised
 
 
-def _agreement(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
+def _agreement(bundle: ModelBundle, connectome: Float32) -> Check:
     """Compare the prepared model with its torch network in a box of the grid."""
     name = "prepared and eager agree"
     kind = KINDS[bundle.card.kind]
@@ -136,7 +132,7 @@ def _agreement(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     return Check(name, agree, f"to {share:.1e} at {voxels} (limit {_AGREEMENT:g})")
 
 
-def _box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+def _box_of(mask: Mask) -> tuple[slice, ...]:
     """Return the box around the middle one of the mask's voxels, within the grid."""
     voxels = np.argwhere(mask)
     middle = voxels[len(voxels) // 2]
@@ -148,7 +144,7 @@ def _box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _differences(maps: Maps, contrasts: Sequence[Contrast]) -> Check:
+def _differences(maps: Float32, contrasts: Sequence[Contrast]) -> Check:
     """Check that the map of each contrast A - B correlates with the map of A minus that of B."""
     name = "differences have their sign"
     number = {(contrast.task, contrast.name): contrast.index for contrast in contrasts}

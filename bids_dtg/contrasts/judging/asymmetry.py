@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats, Indices
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.asymmetry import INDEX_PAIRS, Homologues
-from bids_dtg.contrasts.judging.scores import LEFT_RIGHT, Maps, Scores, score_maps
+from bids_dtg.contrasts.judging.scores import LEFT_RIGHT, Scores, score_maps
 from bids_dtg.contrasts.judging.tables import Row, cells, number
 from bids_dtg.files.columns import Column
 from bids_dtg.stats.correlation import weighted_correlation
@@ -75,10 +75,10 @@ COLUMNS = (
 
 def score_asymmetry(
     name: str,
-    maps: tuple[Maps, Maps],
-    mean: Maps,
+    maps: tuple[Floats, Floats],
+    mean: Floats,
     homologues: Homologues,
-    families: NDArray[np.intp] | None,
+    families: Indices | None,
     labels: tuple[Sequence[str], Sequence[str]],
 ) -> Scores:
     """Score left minus right of one model's predictions, as the part `LEFT_RIGHT`.
@@ -108,7 +108,7 @@ def score_asymmetry(
     predicted, measured = (values[..., :-1] for values in deviations)
     everybody = np.broadcast_to(group, measured.shape)
 
-    def scored(first: Maps, second: Maps) -> pd.DataFrame:
+    def scored(first: Floats, second: Floats) -> pd.DataFrame:
         return score_maps(name, first, second, None, families, labels=labels).table
 
     table = scored(predicted + group, measured + group)

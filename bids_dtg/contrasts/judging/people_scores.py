@@ -10,29 +10,25 @@ changes without each person gives its standard error.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Integers, Mask
 from bids_dtg.stats.metrics import fingerprinting_score, rivals
 from bids_dtg.stats.paired import jackknife_shares
 
-Maps = NDArray[np.floating[Any]]
-Values = NDArray[np.float64]
 SLAB_BYTES = 1 << 26  # size of the maps in one slab
 _SLAB_VOXELS = 1 << 16  # float32 sums over more voxels would lose precision
 
 
 def score_people(
-    predicted: Maps,
-    measured: Maps,
-    training_mean: Maps | None = None,
+    predicted: Floats,
+    measured: Floats,
+    training_mean: Floats | None = None,
     *,
-    families: NDArray[np.intp] | None = None,
-    here: NDArray[np.bool_] | None = None,
+    families: Indices | None = None,
+    here: Mask | None = None,
     slab_bytes: int = SLAB_BYTES,
-) -> tuple[Values, dict[str, Values]]:
+) -> tuple[Float64, dict[str, Float64]]:
     """Score the predicted maps of one contrast.
 
     Parameters
@@ -139,12 +135,12 @@ _MEASURED_SHIFT = -1
 
 
 def _products(
-    predicted: Maps,
-    measured: Maps,
-    training_mean: Maps | None,
-    here: NDArray[np.bool_],
+    predicted: Floats,
+    measured: Floats,
+    training_mean: Floats | None,
+    here: Mask,
     slab_bytes: int,
-) -> tuple[Values, int]:
+) -> tuple[Float64, int]:
     """Return sums over voxels of products between maps, and the number of voxels.
 
     They are (2 * people + 5, 2 * people + 5). The rows are predictions minus their mean over
@@ -183,13 +179,13 @@ def _products(
     return products, voxels
 
 
-def _mean_map(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mean_map(maps: Float32) -> Float32:
     """Return the mean over people, in float32 like the maps: a rounded centre is as good."""
-    mean: NDArray[np.float32] = maps.mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean: Float32 = maps.mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean
 
 
-def _others_r(matrix: Values, is_other: NDArray[np.bool_]) -> tuple[Values, Values]:
+def _others_r(matrix: Float64, is_other: Mask) -> tuple[Float64, Float64]:
     """Return mean r with people of other families, (people,), and with each left out.
 
     `is_other` is (people, people), whether two people are of different families.
@@ -201,7 +197,7 @@ def _others_r(matrix: Values, is_other: NDArray[np.bool_]) -> tuple[Values, Valu
     return mean, without
 
 
-def _identification(matrix: Values) -> tuple[Values, Values, Values]:
+def _identification(matrix: Float64) -> tuple[Float64, Float64, Float64]:
     """Return who is identified, (people,), with each left out, and the fingerprint without each.
 
     The second is (left out, people), the third (left out,).
@@ -221,7 +217,7 @@ def _identification(matrix: Values) -> tuple[Values, Values, Values]:
     )
 
 
-def _variances(products: Values, p: int, m: int) -> tuple[Values, Values]:
+def _variances(products: Float64, p: int, m: int) -> tuple[Float64, Float64]:
     """Return variances of predictions and measured maps: deviations plus common rows p and m."""
     people = (len(products) - _COMMON_ROWS) // 2
     squares = np.diagonal(products)[:-_COMMON_ROWS]
@@ -231,7 +227,7 @@ def _variances(products: Values, p: int, m: int) -> tuple[Values, Values]:
     )
 
 
-def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
+def _correlations(centred: Float64, products: Float64, p: int, m: int) -> Float64:
     """Return r of predictions with measured maps (people, people); NaN where one is constant."""
     people = (len(products) - _COMMON_ROWS) // 2
     predicted_rows, measured_rows = slice(people), slice(people, -_COMMON_ROWS)
@@ -246,11 +242,11 @@ def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
     p_variance = _or_nan(p_variance, p_squares)
     m_variance = _or_nan(m_variance, m_squares)
     sizes = np.sqrt(np.outer(p_variance, m_variance))
-    r: Values = np.clip(covariances / sizes, -1.0, 1.0)
+    r: Float64 = np.clip(covariances / sizes, -1.0, 1.0)
     return r
 
 
-def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
+def _own_mean_r(centred: Float64, products: Float64) -> tuple[Float64, Float64]:
     """Return r of the mean prediction, (people,), and with each left out, (left out, people)."""
     n = (len(products) - _COMMON_ROWS) // 2
     p_squares, m_squares = _variances(products, _PREDICTED_MEAN, _MEASURED_MEAN)
@@ -283,20 +279,20 @@ def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
     )
 
 
-def _residual_r(centred: Values, products: Values) -> tuple[Values, Values]:
+def _residual_r(centred: Float64, products: Float64) -> tuple[Float64, Float64]:
     """Return r of the deviations, (people,), and with each left out, (left out, people)."""
     n = (len(products) - _COMMON_ROWS) // 2
     p, m = slice(n), slice(n, -_COMMON_ROWS)
     remaining = max(n - 1, 1)
 
-    def without_each(part: Values) -> Values:
+    def without_each(part: Float64) -> Float64:
         # Without person k, the deviation of person i is p_i + p_k / (n - 1).
         diagonal = np.diagonal(part)
         return diagonal + (part + part.T) / remaining + diagonal[:, None] / remaining**2
 
     squares = np.diagonal(products)
 
-    def r(covariance: Values, p_variance: Values, m_variance: Values) -> Values:
+    def r(covariance: Float64, p_variance: Float64, m_variance: Float64) -> Float64:
         sizes = _or_nan(p_variance, squares[p]) * _or_nan(m_variance, squares[m])
         return np.clip(covariance / np.sqrt(sizes), -1, 1)
 
@@ -304,15 +300,13 @@ def _residual_r(centred: Values, products: Values) -> tuple[Values, Values]:
     return r(*map(np.diagonal, parts)), r(*map(without_each, parts))
 
 
-def _identified(
-    better: NDArray[np.integer[Any]], tied: NDArray[np.integer[Any]]
-) -> Values:
+def _identified(better: Integers, tied: Integers) -> Float64:
     """Return 1 where nobody is more similar, 1 / k for k ties, from numbers of such people."""
-    identified: Values = np.where(better > 0, 0.0, 1.0 / (1 + tied))
+    identified: Float64 = np.where(better > 0, 0.0, 1.0 / (1 + tied))
     return identified
 
 
-def _shares(values: Values, without: Values) -> Values:
+def _shares(values: Float64, without: Float64) -> Float64:
     """Return jackknife shares in a mean (people,), from values without each, (left out, people)."""
     if not np.isfinite(values).any():
         return np.full(len(values), np.nan)
@@ -322,20 +316,18 @@ def _shares(values: Values, without: Values) -> Values:
     return jackknife_shares(float(values.mean()), _rest(np.nan_to_num(without)))
 
 
-def _rest(values: Values) -> Values:
+def _rest(values: Float64) -> Float64:
     """Return means of (left out, people) over all people except the one left out."""
-    rest: Values = (values.sum(axis=1) - np.diagonal(values)) / max(len(values) - 1, 1)
+    rest: Float64 = (values.sum(axis=1) - np.diagonal(values)) / max(len(values) - 1, 1)
     return rest
 
 
-def _or_nan(variance: Values | float, squares: Values | float) -> Values:
+def _or_nan(variance: Float64 | float, squares: Float64 | float) -> Float64:
     """Return variances, NaN where a map is constant up to float32 rounding."""
     return np.where(variance > 1e-6 * np.asarray(squares), variance, np.nan)
 
 
-def _deviations(
-    maps: NDArray[np.float32], mean: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _deviations(maps: Float32, mean: Float32) -> Float32:
     """Return maps minus a mean, with 0 in place of rounding error."""
     deviations = maps - mean
     deviations[np.abs(deviations) < 1e-6 * np.abs(mean)] = 0.0

@@ -12,16 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Indices, Mask
 from bids_dtg.contrasts.judging.people_scores import score_people
 from bids_dtg.contrasts.people import Person
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import dice_auc
-
-Maps = NDArray[np.floating[Any]]
-Values = NDArray[np.float64]
 
 # What a model is compared with, by its name in tables.
 GROUP_AVERAGE = "group average"
@@ -58,7 +55,7 @@ class Scores(NamedTuple):
     # and scores. A person without a measured or predicted map of a contrast has no row for it.
     table: pd.DataFrame
     # By model, (contrasts, measured, predicted people); NaN: none.
-    matrices: Mapping[str, Values]
+    matrices: Mapping[str, Float64]
 
     def of(self, model: str, part: str = ALL_PLACES) -> pd.DataFrame:
         """Return the scores of a model over a part of the voxels, by contrast and person."""
@@ -73,13 +70,13 @@ class Scores(NamedTuple):
 
 def score_maps(
     name: str,
-    predicted: Maps,
-    measured: Maps,
-    training_mean: Maps | None = None,
-    families: NDArray[np.intp] | None = None,
+    predicted: Floats,
+    measured: Floats,
+    training_mean: Floats | None = None,
+    families: Indices | None = None,
     *,
     labels: tuple[Sequence[str], Sequence[str]] | None = None,
-    here: NDArray[np.bool_] | None = None,
+    here: Mask | None = None,
 ) -> Scores:
     """Score the predictions of one model.
 
@@ -149,7 +146,7 @@ def score_maps(
     return Scores(table, {name: matrices})
 
 
-def _has_values(maps: Maps, counted: slice | NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _has_values(maps: Floats, counted: slice | Mask) -> Mask:
     """Return whose maps (people, voxels) have a finite value among the voxels that count."""
     return np.array([np.isfinite(person_map[counted]).any() for person_map in maps])
 
@@ -176,7 +173,7 @@ def without_individuality(scores: Scores) -> Scores:
 def join(several: Sequence[Scores]) -> Scores:
     """Return the scores of several models on the same people."""
     table = pd.concat([scores.table for scores in several], ignore_index=True)
-    matrices: dict[str, Values] = {}
+    matrices: dict[str, Float64] = {}
     for scores in several:
         matrices |= scores.matrices
     return Scores(table, matrices)
@@ -230,7 +227,7 @@ def join_groups(groups: Sequence[Scores], rows: Sequence[Sequence[int]]) -> Scor
     return Scores(table, matrices)
 
 
-def _joined(blocks: Sequence[Values], rows: Sequence[Sequence[int]]) -> Values:
+def _joined(blocks: Sequence[Float64], rows: Sequence[Sequence[int]]) -> Float64:
     """Return matrices (contrasts, people, people) of groups as one, NaN between groups."""
     people = sum(map(len, rows))
     joined = np.full((len(blocks[0]), people, people), np.nan)
@@ -289,7 +286,7 @@ def stored_scores(
 def ceilings(
     people: Sequence[Person],
     contrasts: Sequence[str],
-    here: NDArray[np.bool_] | None = None,
+    here: Mask | None = None,
 ) -> pd.DataFrame:
     """Return the reliability of measured maps, and the noise ceilings that follow from it.
 
@@ -336,7 +333,7 @@ def ceilings(
     )
 
 
-def _agreement(pairs: Sequence[tuple[Maps, Maps]]) -> list[tuple[float, float]]:
+def _agreement(pairs: Sequence[tuple[Floats, Floats]]) -> list[tuple[float, float]]:
     """Return r and residual r between the two maps (voxels,) of each person."""
     places = pairs[0][0].shape if pairs else (0,)
     total, count = np.zeros((2, *places)), np.zeros(places, np.intp)
@@ -354,9 +351,7 @@ def _agreement(pairs: Sequence[tuple[Maps, Maps]]) -> list[tuple[float, float]]:
     return agreement
 
 
-def _dice(
-    predicted: Maps, measured: Maps, counted: slice | NDArray[np.bool_]
-) -> list[float]:
+def _dice(predicted: Floats, measured: Floats, counted: slice | Mask) -> list[float]:
     """Return each person's area under the Dice curve, over the voxels of both maps."""
     areas = []
     for predicted_map, measured_map in zip(predicted, measured, strict=True):

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Indices
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
@@ -46,7 +46,6 @@ from bids_dtg.stats.verdict import (
     spread_as_learnt,
 )
 
-Values = NDArray[np.float64]
 Row = dict[str, Any]
 
 INDIVIDUAL, WORTH_USING = "individual", "worth using"
@@ -605,7 +604,7 @@ def cells(interval: Interval) -> list[float | None] | None:
 
 
 def _interval(
-    values: pd.Series[float] | Values, least: float = -np.inf, most: float = np.inf
+    values: pd.Series[float] | Float64, least: float = -np.inf, most: float = np.inf
 ) -> list[float | None] | None:
     """Return the mean of a score over people and its interval, inside the range of the score."""
     return cells(t_interval(np.asarray(values)).within(least, most))
@@ -636,14 +635,14 @@ def _difference(
     return difference.groupby(level="person", sort=False).mean()
 
 
-def _wide(values: pd.Series[float]) -> Values:
+def _wide(values: pd.Series[float]) -> Float64:
     """Return values by contrast and person as (contrasts, people); NaN: no map."""
     contrasts, people = values.index.unique("contrast"), values.index.unique("person")
     wide = values.unstack("person").reindex(index=contrasts, columns=people)
     return wide.to_numpy(np.float64)
 
 
-def _families(table: pd.DataFrame) -> NDArray[np.intp]:
+def _families(table: pd.DataFrame) -> Indices:
     """Return the number of each person's family, (people,)."""
     return table["family"].groupby(level="person", sort=False).first().to_numpy()
 
@@ -659,7 +658,7 @@ def _judged(table: pd.DataFrame, differences: pd.Series[float]) -> Verdict:
     )
 
 
-def _spread(table: pd.DataFrame, differences: pd.Series[float] | Values) -> Values:
+def _spread(table: pd.DataFrame, differences: pd.Series[float] | Float64) -> Float64:
     """Return families' differences, widened for cross-validation (`spread_as_learnt`)."""
     family_differences = family_means(np.asarray(differences), _families(table))
     return (

@@ -23,11 +23,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats, Indices, Mask
 from bids_dtg.engine.machine import one_blas_thread
 
 Rows = NDArray[np.int32]
-Wanted = NDArray[np.bool_]
-Table = NDArray[np.float32]
+
+
 Task = Callable[[int], None]
 
 
@@ -59,7 +60,7 @@ class Blocks:
         start = 8 * self.start(chunk)
         return range(start, start + 8 * int(self.reads[chunk].shape[1]))
 
-    def written(self, table: Table, chunk: int) -> Table:
+    def written(self, table: Float32, chunk: int) -> Float32:
         """Return the part of the output table that a chunk writes."""
         rows = self.rows(chunk)
         return table[rows.start : rows.stop]
@@ -95,11 +96,11 @@ class Window:
         self.held = range(0)
 
     @property
-    def rows(self) -> Table:
+    def rows(self) -> Float32:
         """The held rows, followed by the row of zeros."""
         return self._room[: len(self.held) + 1]
 
-    def at(self, rows: range) -> Table:
+    def at(self, rows: range) -> Float32:
         """Return some of the held rows."""
         first = self.held.start
         return self._room[rows.start - first : rows.stop - first]
@@ -120,7 +121,7 @@ class Window:
         return range(overlap.stop, wanted.stop)
 
 
-def masked_field(mask: Wanted) -> Field:
+def masked_field(mask: Mask) -> Field:
     """Return the field of a table with one row per voxel of the mask, in C order."""
     count = int(np.count_nonzero(mask))
     index = np.full(mask.shape, count, np.int32)
@@ -128,7 +129,7 @@ def masked_field(mask: Wanted) -> Field:
     return Field(index, count)
 
 
-def conv_blocks(field: Field, wanted: Wanted, size: int) -> Blocks:
+def conv_blocks(field: Field, wanted: Mask, size: int) -> Blocks:
     """Return the blocks of a 3×3×3 convolution; each reads 4×4×4 points.
 
     Parameters
@@ -144,7 +145,7 @@ def conv_blocks(field: Field, wanted: Wanted, size: int) -> Blocks:
     return _blocks(padded, 2, 4, wanted, size)
 
 
-def upscale_blocks(field: Field, wanted: Wanted, size: int) -> Blocks:
+def upscale_blocks(field: Field, wanted: Mask, size: int) -> Blocks:
     """Return the blocks of a 3×3×3 transposed convolution of stride 2; each reads 2×2×2 points.
 
     Output voxels 2m and 2m + 1 of an axis depend on the input voxels m - 1 and m only.
@@ -162,7 +163,7 @@ def upscale_blocks(field: Field, wanted: Wanted, size: int) -> Blocks:
     return _blocks(padded, 1, 2, wanted, size)
 
 
-def pooled_field(blocks: Blocks, wanted: Wanted) -> Field:
+def pooled_field(blocks: Blocks, wanted: Mask) -> Field:
     """Return the field of 2×2×2 maxima, one row per block whose eight voxels are all wanted."""
     whole = _halved(wanted, np.logical_and)
     index = np.where(whole, blocks.number, np.int32(blocks.count))
@@ -170,7 +171,7 @@ def pooled_field(blocks: Blocks, wanted: Wanted) -> Field:
     return Field(index[:i, :j, :k], blocks.count)
 
 
-def doubled(grid: Wanted, shape: tuple[int, ...]) -> Wanted:
+def doubled(grid: Mask, shape: tuple[int, ...]) -> Mask:
     """Return the voxels that max pooling to `grid` reads; the inverse of pooling."""
     out = np.zeros(shape, bool)
     i, j, k = (2 * n for n in grid.shape)
@@ -178,7 +179,7 @@ def doubled(grid: Wanted, shape: tuple[int, ...]) -> Wanted:
     return out
 
 
-def dilated(grid: Wanted) -> Wanted:
+def dilated(grid: Mask) -> Mask:
     """Return the voxels that a 3×3×3 convolution reads to give `grid`."""
     for axis in range(3):
         moved = np.moveaxis(grid, axis, 0)
@@ -197,7 +198,7 @@ def _padded(field: Field, shape: tuple[int, ...]) -> Rows:
     return padded
 
 
-def _blocks(padded: Rows, step: int, width: int, wanted: Wanted, size: int) -> Blocks:
+def _blocks(padded: Rows, step: int, width: int, wanted: Mask, size: int) -> Blocks:
     """Make blocks; block b reads padded[step·b : step·b + width] on each axis."""
     coarse = _halved(wanted, np.logical_or)
     strides = np.array(padded.strides) // padded.itemsize
@@ -216,7 +217,7 @@ def _blocks(padded: Rows, step: int, width: int, wanted: Wanted, size: int) -> B
     return Blocks(chunks, number, count, _output_field(number, wanted, count, size))
 
 
-def _halved(grid: Wanted, join: np.ufunc) -> Wanted:
+def _halved(grid: Mask, join: np.ufunc) -> Mask:
     """Join the voxels of each 2×2×2 block; voxels past the end count as False."""
     grid = np.pad(grid, [(0, n % 2) for n in grid.shape])
     for axis in range(3):
@@ -225,9 +226,7 @@ def _halved(grid: Wanted, join: np.ufunc) -> Wanted:
     return grid
 
 
-def _merged(
-    rows: Rows, corners: NDArray[np.intp], points: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _merged(rows: Rows, corners: Indices, points: Indices) -> tuple[Indices, Indices]:
     """Return the blocks to compute, and the position of each block among them.
 
     Blocks that read only one row (the constant far from the mask) are computed once.
@@ -247,7 +246,7 @@ def _merged(
     return np.flatnonzero(is_distinct), (np.cumsum(is_distinct) - 1)[same]
 
 
-def _output_field(number: Rows, wanted: Wanted, count: int, size: int) -> Field:
+def _output_field(number: Rows, wanted: Mask, count: int, size: int) -> Field:
     start = number // size * size
     width = np.minimum(size, count - start)
     first = 8 * start + (number - start)
@@ -334,14 +333,12 @@ class BlockConv:
         Bias of each output channel, (out,).
     """
 
-    def __init__(
-        self, weight: NDArray[np.floating], bias: NDArray[np.floating]
-    ) -> None:
+    def __init__(self, weight: Floats, bias: Floats) -> None:
         taps = np.ascontiguousarray(weight.transpose(2, 3, 4, 1, 0), np.float32)
         self.weight = _transform_filter(taps).reshape(_POINTS, *taps.shape[3:])
         self.bias = bias.astype(np.float32)
 
-    def __call__(self, table: Table, blocks: Blocks, workers: Workers) -> Table:
+    def __call__(self, table: Float32, blocks: Blocks, workers: Workers) -> Float32:
         """Return the output table (rows, out) for an input table (rows, in)."""
         inputs, outputs = self.weight.shape[1:]
         out = np.empty((blocks.field.count + 1, outputs), np.float32)
@@ -373,7 +370,7 @@ class BlockConv:
         return out
 
 
-def _transform_filter(taps: Table) -> Table:
+def _transform_filter(taps: Float32) -> Float32:
     """Apply G of eq. 8 to each of the three axes of 3 taps (without BLAS, whose threads spin)."""
     for axis in range(3):
         a, b, c = np.moveaxis(taps, axis, 0)
@@ -382,7 +379,7 @@ def _transform_filter(taps: Table) -> Table:
     return taps
 
 
-def _transform_input(points: Table) -> None:
+def _transform_input(points: Float32) -> None:
     """Apply Bᵀ of eq. 8 in place to each of the three axes of 4 points."""
     for axis in range(3):
         a, b, c, d = _parts(points, axis, 4)
@@ -393,7 +390,7 @@ def _transform_input(points: Table) -> None:
         b += c  # c now holds c - b, so this gives b + c
 
 
-def _transform_output(products: Table) -> Table:
+def _transform_output(products: Float32) -> Float32:
     """Apply Aᵀ of eq. 8 to each of the three axes, overwriting; a view of (2, 2, 2, …)."""
     for axis in range(3):
         a, b, c, d = _parts(products, axis, 2)
@@ -404,13 +401,13 @@ def _transform_output(products: Table) -> Table:
     return products[:2, :2, :2]
 
 
-def _parts(values: Table, axis: int, before: int) -> list[Table]:
+def _parts(values: Float32, axis: int, before: int) -> list[Float32]:
     """Return the four points of one of the three axes, given the number of axes before it."""
     first: tuple[slice | int, ...] = (slice(before),) * axis
     return [values[(*first, point)] for point in range(4)]
 
 
-def block_maxima(table: Table, blocks: Blocks, workers: Workers) -> Table:
+def block_maxima(table: Float32, blocks: Blocks, workers: Workers) -> Float32:
     """Return the 2×2×2 max-pooled values of a layer's output, one row per block."""
     out = np.empty((blocks.count + 1, table.shape[1]), np.float32)
     out[-1] = 0
@@ -441,7 +438,7 @@ class BlockUpscale:
         Bias of each output channel, (out,).
     """
 
-    def __init__(self, weight: Table, bias: Table) -> None:
+    def __init__(self, weight: Float32, bias: Float32) -> None:
         self.bias = bias
         self.terms = [
             (4 * a + 2 * b + c, [*_runs(weight, _TAPS[a], _TAPS[b], _TAPS[c])])
@@ -450,7 +447,7 @@ class BlockUpscale:
 
     def __call__(
         self,
-        table: Table,
+        table: Float32,
         blocks: Blocks,
         window: Window,
         missing: range,
@@ -498,14 +495,14 @@ class BlockUpscale:
         workers.each(worker, blocks.chunks(missing))
 
 
-def _multiply(sources: Table, term: tuple[int, Table], out: Table) -> None:
+def _multiply(sources: Float32, term: tuple[int, Float32], out: Float32) -> None:
     start, weight = term
     np.matmul(sources[:, start : start + len(weight)], weight, out=out)
 
 
 def _runs(
-    weight: Table, *taps: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[int, Table]]:
+    weight: Float32, *taps: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[int, Float32]]:
     """Yield the products that sum to one position of a block; adjacent sources are joined.
 
     Yields
@@ -515,7 +512,7 @@ def _runs(
     """
     inputs = weight.shape[0]
     start = 0
-    run = list[Table]()
+    run = list[Float32]()
     for (i, u), (j, v), (k, w) in product(*taps):
         column = (4 * i + 2 * j + k) * inputs
         if run and column != start + len(run) * inputs:
@@ -526,9 +523,7 @@ def _runs(
     yield start, np.concatenate(run)
 
 
-def _axis_resize(
-    source: int, target: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Table]:
+def _axis_resize(source: int, target: int) -> tuple[Indices, Indices, Float32]:
     """Return each target voxel's two neighbours among `source` voxels, and the upper one's weight.
 
     Computed in float32, as in torch.
@@ -542,7 +537,7 @@ def _axis_resize(
     return lower, upper, (position - lower).astype(np.float32)
 
 
-def resize_reads(wanted: Wanted, source: tuple[int, ...]) -> Wanted:
+def resize_reads(wanted: Mask, source: tuple[int, ...]) -> Mask:
     """Return the voxels of a grid of shape `source` that a resize reads to give `wanted`."""
     for axis, size in enumerate(source):
         if size == wanted.shape[axis]:
@@ -557,7 +552,7 @@ def resize_reads(wanted: Wanted, source: tuple[int, ...]) -> Wanted:
     return wanted
 
 
-def upscale_reads(wanted: Wanted) -> Wanted:
+def upscale_reads(wanted: Mask) -> Mask:
     """Return the voxels that a transposed convolution reads to give `wanted` (2n + 1 per axis)."""
     for axis in range(3):
         moved = np.moveaxis(wanted, axis, 0)
@@ -569,9 +564,9 @@ def upscale_reads(wanted: Wanted) -> Wanted:
 class RowResize:
     """Trilinear resize to the grid of `wanted`, one row per wanted voxel."""
 
-    def __init__(self, source: Field, wanted: Wanted) -> None:
-        neighbours: list[tuple[NDArray[np.intp], ...]] = []  # of each axis
-        self.weights: list[Table] = []
+    def __init__(self, source: Field, wanted: Mask) -> None:
+        neighbours: list[tuple[Indices, ...]] = []  # of each axis
+        self.weights: list[Float32] = []
         for axis, voxels in enumerate(np.nonzero(wanted)):
             size = source.index.shape[axis]
             lower, upper, weight = _axis_resize(size, wanted.shape[axis])
@@ -583,7 +578,7 @@ class RowResize:
         corners = [source.index[corner] for corner in product(*neighbours)]
         self.reads = np.stack(corners)
 
-    def into(self, out: Table, source: Window, start: int, room: Table) -> None:
+    def into(self, out: Float32, source: Window, start: int, room: Float32) -> None:
         """Write rows start, start + 1, … of the resized grid into `out` (rows, channels).
 
         Parameters

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bids_dtg.array_types import Float32, Mask
 from bids_dtg.contrasts.network.blocks import (
     BlockConv,
     Blocks,
@@ -19,9 +20,7 @@ from bids_dtg.contrasts.network.blocks import (
     Field,
     RowResize,
     Rows,
-    Table,
     Task,
-    Wanted,
     Window,
     Workers,
     block_maxima,
@@ -61,7 +60,7 @@ class BlockPlan:
         Number of threads to compute with.
     """
 
-    def __init__(self, parameters: Parameters, mask: Wanted, threads: int) -> None:
+    def __init__(self, parameters: Parameters, mask: Mask, threads: int) -> None:
         self.threads = threads
         levels = range(parameters.sizes.levels)
         decoder, encoder = _wanted_regions(mask, len(levels))
@@ -85,12 +84,12 @@ class BlockPlan:
             field = self.regions[-1].slabs[0].blocks.field
         self.head, self.head_bias = parameters.pointwise("out_block.1")
 
-    def predict(self, connectome: Table) -> Table:
+    def predict(self, connectome: Float32) -> Float32:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
         with open_workers(self.threads) as workers:
             return self._maps(connectome, workers)
 
-    def _maps(self, connectome: Table, workers: Workers) -> Table:
+    def _maps(self, connectome: Float32, workers: Workers) -> Float32:
         table = _rows_of(connectome)
         skips = []
         for conv, blocks in self.down[:-1]:
@@ -111,7 +110,7 @@ class BlockPlan:
         return out
 
     def _read_out(
-        self, table: Table, voxels: Rows, out: Table, workers: Workers
+        self, table: Float32, voxels: Rows, out: Float32, workers: Workers
     ) -> None:
         """Write the maps (contrasts, voxels) of the last level's table into `out`."""
 
@@ -134,8 +133,8 @@ class _Up:
         self.chunk = _chunk(self.conv)
 
     def tables(
-        self, table: Table, skip: Table, region: _Region, workers: Workers
-    ) -> Iterator[tuple[Table, _Slab]]:
+        self, table: Float32, skip: Float32, region: _Region, workers: Workers
+    ) -> Iterator[tuple[Float32, _Slab]]:
         """Yield the output table of each slab, from the tables of the level below and the skip."""
         channels = skip.shape[1]
         upscaled = Window(max(len(slab.upscaled) for slab in region.slabs), channels)
@@ -150,7 +149,7 @@ class _Up:
             yield self.conv(joined.rows, slab.blocks, workers), slab
 
     def _joining(
-        self, upscaled: Window, skip: Table, region: _Region, joined: Window
+        self, upscaled: Window, skip: Float32, region: _Region, joined: Window
     ) -> Task:
         """Return a task that writes rows of [upscaled and resized, gated skip]."""
         channels = skip.shape[1]
@@ -171,7 +170,7 @@ class _Region:
     """Rows that a decoder level reads and writes to compute the wanted voxels, slab by slab."""
 
     def __init__(
-        self, below: Field, skip: Field, wanted: Wanted, chunk: int, planes: int
+        self, below: Field, skip: Field, wanted: Mask, chunk: int, planes: int
     ) -> None:
         concat = dilated(wanted)
         upscaled_shape = tuple(2 * n + 1 for n in below.index.shape)
@@ -186,7 +185,7 @@ class _Region:
             if wanted[slab].any():
                 self.slabs.append(self._slab(joined, wanted, slab, chunk))
 
-    def _slab(self, joined: Field, wanted: Wanted, slab: slice, chunk: int) -> _Slab:
+    def _slab(self, joined: Field, wanted: Mask, slab: slice, chunk: int) -> _Slab:
         # The planes around the slab; an even start, like the blocks.
         near = slice(max(0, slab.start - 2), slab.stop + 2)
         rows = _rows_between(joined, max(0, slab.start - 1), slab.stop + 1)
@@ -225,7 +224,7 @@ class _RowGate:
         self.psi, self.psi_bias = parameters.pointwise(f"{name}.psi.0")
 
     def into(
-        self, out: Table, gating: Table, skip: Table, reads: Rows, room: Table
+        self, out: Float32, gating: Float32, skip: Float32, reads: Rows, room: Float32
     ) -> None:
         """Write the gated projection of rows of `skip` into `out`; all are (rows, channels)."""
         rows, projected, hidden = room[: 3 * out.size].reshape(3, *out.shape)
@@ -239,7 +238,7 @@ class _RowGate:
         np.multiply(projected, _sigmoid(hidden @ self.psi + self.psi_bias), out=out)
 
 
-def _sigmoid(values: Table) -> Table:
+def _sigmoid(values: Float32) -> Float32:
     """Return 1 / (1 + exp(-values)); overflow gives 0."""
     np.negative(values, out=values)
     np.exp(values, out=values)
@@ -247,7 +246,7 @@ def _sigmoid(values: Table) -> Table:
     return np.reciprocal(values, out=values)
 
 
-def _wanted_regions(mask: Wanted, levels: int) -> tuple[list[Wanted], list[Wanted]]:
+def _wanted_regions(mask: Mask, levels: int) -> tuple[list[Mask], list[Mask]]:
     """Trace the mask backward through the network.
 
     Returns
@@ -276,7 +275,7 @@ def _rows_between(field: Field, start: int, stop: int) -> range:
     return range(before, before + np.count_nonzero(has_row[start:stop]))
 
 
-def _rows_of(connectome: Table) -> Table:
+def _rows_of(connectome: Float32) -> Float32:
     rois, voxels = connectome.shape
     table = np.empty((voxels + 1, rois), np.float32)
     table[:-1] = connectome.T

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from bids_dtg.array_types import Float32, Mask
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.unet import AttentionUNet, ConvBlock, on_grid, resize
 
@@ -37,7 +37,7 @@ class DensePlan:
     def __init__(
         self,
         parameters: Parameters,
-        mask: NDArray[np.bool_],
+        mask: Mask,
         device: str,
         planes: int | None = None,
     ) -> None:
@@ -58,11 +58,11 @@ class DensePlan:
             for start in range(0, len(mask), size)
         ]
 
-    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(self, connectome: Float32) -> Float32:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
         with torch.inference_mode():
             maps = self._maps(torch.from_numpy(connectome).to(self.device))
-            values: NDArray[np.float32] = maps.cpu().numpy()
+            values: Float32 = maps.cpu().numpy()
         return values
 
     def _maps(self, connectome: Tensor) -> Tensor:

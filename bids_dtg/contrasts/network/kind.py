@@ -18,11 +18,11 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Mask, Values
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
@@ -69,7 +69,7 @@ def read(weights: TensorFile, places: Places) -> Parameters:
     return Parameters.from_arrays(weights.read(), source=str(weights.path))
 
 
-def _mask(places: Places) -> NDArray[np.bool_]:
+def _mask(places: Places) -> Mask:
     """Return the mask (i, j, k) of voxels on a grid.
 
     Raises
@@ -105,9 +105,7 @@ def network(weights: TensorFile, places: Places) -> AttentionUNet:
     return AttentionUNet.from_parameters(read(weights, places))
 
 
-def of_tensors(
-    tensors: Mapping[str, NDArray[Any]], places: Places, source: str
-) -> MapModel:
+def of_tensors(tensors: Mapping[str, Values], places: Places, source: str) -> MapModel:
     """Prepare a network for the CPU from tensors; messages name their source, such as a path."""
     parameters = Parameters.from_arrays(tensors, source=source)
     return prepare_network(parameters, _mask(places), "cpu")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Values
 from bids_dtg.errors import BundleError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ FIRST_WEIGHT, LAST_WEIGHT = "in_block.conv.0.weight", "out_block.1.weight"
 # A batch norm's counter, the only parameter that is an integer.
 _COUNTER = "num_batches_tracked"
 _EPSILON = 1e-5  # torch's default for batch norm
-_PAIR = tuple[NDArray[np.float64], NDArray[np.float64]]
+_PAIR = tuple[Float64, Float64]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Sizes:
     levels: int
 
     @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]], source: str) -> Sizes:
+    def of(cls, arrays: Mapping[str, Values], source: str) -> Sizes:
         """Read the sizes from the shapes of the parameters.
 
         Raises
@@ -92,11 +93,11 @@ class Parameters:
     """The checked parameters and buffers of a network, in float32, by their published names."""
 
     sizes: Sizes
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, Values]
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], source: str = "the tensors"
+        cls, arrays: Mapping[str, Values], source: str = "the tensors"
     ) -> Parameters:
         """Check parameters, and copy them.
 
@@ -143,11 +144,11 @@ class Parameters:
         """Copy a network's parameters and running statistics."""
         return cls.from_tensors(network.state_dict(), "the network")
 
-    def layer(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def layer(self, name: str) -> tuple[Float32, Float32]:
         """Return weight and bias of a layer."""
         return self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"]
 
-    def pointwise(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def pointwise(self, name: str) -> tuple[Float32, Float32]:
         """Return a 1×1×1 convolution as a matrix (in, out) and a bias."""
         weight, bias = self.layer(name)
         return np.ascontiguousarray(weight.reshape(weight.shape[:2]).T), bias
@@ -205,7 +206,7 @@ def _block(
 
 
 def _checked(
-    name: str, array: NDArray[Any], shape: tuple[int, ...], source: str
+    name: str, array: Values, shape: tuple[int, ...], source: str
 ) -> NDArray[np.generic]:
     """Return a copy of a parameter, in float32, or int64 for a counter."""
     is_counter = name.endswith(_COUNTER)

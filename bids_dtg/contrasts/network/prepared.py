@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Mask
 from bids_dtg.contrasts.network.blocks import blas_threads
 from bids_dtg.contrasts.network.blocks_plan import BlockPlan
 from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
@@ -69,7 +69,7 @@ class PreparedUNet:
         self._plan: MapModel | None = None
         self._attempt(self._make)
 
-    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(self, connectome: Float32) -> Float32:
         """Predict the contrast maps of one connectome.
 
         Parameters
@@ -79,7 +79,7 @@ class PreparedUNet:
 
         Returns
         -------
-        NDArray[np.float32]
+        Float32
             Maps, shape (contrasts, voxels of the mask).
 
         Raises
@@ -145,7 +145,7 @@ def lacks_memory(err: RuntimeError) -> bool:
 
 def prepare(
     parameters: Parameters,
-    mask: NDArray[np.bool_],
+    mask: Mask,
     device: str = "cpu",
     *,
     threads: int | None = None,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32
 from bids_dtg.contrasts.asymmetry import (
     ASYMMETRY,
     INDEX_PAIRS,
@@ -33,7 +33,7 @@ from bids_dtg.report.numbers import significant_text
 from bids_dtg.report.page import Section
 
 _FIRST = "languageMathVsStory"  # what people ask about: on which side is language?
-Columns: TypeAlias = Mapping[str, NDArray[np.float32]]  # of a table of regions, by name
+Columns: TypeAlias = Mapping[str, Float32]  # of a table of regions, by name
 
 
 def draw_sides(files: ParticipantFiles) -> list[Section]:

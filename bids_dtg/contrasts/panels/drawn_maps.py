@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Indices
 from bids_dtg.contrasts.panels.regions import (
     PARCELS,
     Regions,
@@ -43,7 +44,6 @@ from bids_dtg.report.pictures import (
 )
 from bids_dtg.report.viewer import pack
 
-Array = NDArray[np.float32]
 _UNITS = {"arbitrary": "arbitrary units of the training scans"}  # as pages show them
 # Colour scales end at these quantiles of a map of voxels and of one of parcels, because extremes
 # would hide the rest.
@@ -56,7 +56,7 @@ STACKED = (0, 0, 8)  # pictures below each other, with 8 rows of pixels after ea
 MAP, DEVIATION = "map", "deviation"
 WIDTH, SPREAD = "halfwidth", "sd"
 # A person's deviation, NaN without data, and the half-widths, (parcels,); None: not known.
-Deviation = tuple[Array, Array] | None
+Deviation = tuple[Float32, Float32] | None
 
 
 def units_in_words(units: str) -> str:
@@ -82,33 +82,33 @@ class VoxelMaps:
         self.grid = Grid((i, j, k), affine)
         self._backdrop = Backdrop(anatomy, box_around(self.grid), MAP_VIEWS)
 
-    def read(self, shown: MapFile) -> Array:
+    def read(self, shown: MapFile) -> Float32:
         """Return a map (i, j, k), 0 without data."""
         return np.nan_to_num(read_values(shown.path), copy=False)
 
     def deviation_of(self, shown: MapFile) -> None:
         """Return None, as the deviations of voxels are no files."""
 
-    def facts_of(self, shown: MapFile, values: Array) -> None:
+    def facts_of(self, shown: MapFile, values: Float32) -> None:
         """Return None, as nothing is known of regions."""
 
-    def spread_of(self, shown: MapFile, values: Array) -> str:
+    def spread_of(self, shown: MapFile, values: Float32) -> str:
         """Return "", as the viewer shows the spread of voxels."""
         return ""
 
-    def pack(self, shown: MapFile, values: Array) -> dict[str, bytes]:
+    def pack(self, shown: MapFile, values: Float32) -> dict[str, bytes]:
         """Return a copy of a map for the viewer, by its key."""
         return {shown.label: pack(values, self.grid)}
 
-    def draw(self, values: Array, limit: float) -> NDArray[np.uint8]:
+    def draw(self, values: Float32, limit: float) -> NDArray[np.uint8]:
         """Draw axial slices; (rows, columns, 4)."""
         return self._backdrop.draw_map(Volume(values, self.grid.affine), limit)
 
-    def draw_surfaces(self, values: Array, limit: float) -> NDArray[np.uint8]:
+    def draw_surfaces(self, values: Float32, limit: float) -> NDArray[np.uint8]:
         """Draw the map on the template's surface, each vertex with the value of its voxel."""
         return draw_surfaces(sample_surfaces(values, self.grid.affine), limit)
 
-    def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
+    def peak(self, values: Float32) -> tuple[float, str, list[float] | None]:
         """Return the value furthest from 0, and its position in words and in mm."""
         index = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
         affine = self.grid.affine
@@ -117,11 +117,9 @@ class VoxelMaps:
         return float(values[index]), f"at {place} mm", position
 
 
-def sample_surfaces(
-    values: Array, affine: NDArray[np.float64]
-) -> dict[Hemisphere, Array]:
+def sample_surfaces(values: Float32, affine: Float64) -> dict[Hemisphere, Float32]:
     """Return the value of the voxel at each vertex of the template's surface."""
-    sides = dict[Hemisphere, Array]()
+    sides = dict[Hemisphere, Float32]()
     for side, points in read_template("fsLR").points.items():
         voxels = np.rint(voxel_positions(points, affine)).astype(int)
         voxels = np.clip(voxels, 0, np.array(values.shape) - 1)
@@ -130,8 +128,8 @@ def sample_surfaces(
 
 
 def at_vertices(
-    values: Array, parcel_of_vertex: Mapping[Hemisphere, NDArray[np.intp]]
-) -> dict[Hemisphere, Array]:
+    values: Float32, parcel_of_vertex: Mapping[Hemisphere, Indices]
+) -> dict[Hemisphere, Float32]:
     """Return the value of each vertex's parcel, for each side; NaN: there is none."""
     return {
         side: np.where(numbers >= 0, values[numbers], np.float32(np.nan))
@@ -161,7 +159,7 @@ class ParcelMaps:
         self,
         first: MapFile,
         anatomy: Volume,
-        spreads: Mapping[str, Array] = MappingProxyType({}),
+        spreads: Mapping[str, Float32] = MappingProxyType({}),
     ) -> None:
         self._parcels, names, values = read_parcel_maps(first.path)
         self._values = dict(zip(names, np.nan_to_num(values), strict=True))
@@ -194,7 +192,7 @@ class ParcelMaps:
         """Whether some parcels consist of voxels, which are shown in slices."""
         return len(self._parcel_of_voxel) > 0
 
-    def read(self, shown: MapFile) -> Array:
+    def read(self, shown: MapFile) -> Float32:
         """Return a map (parcels,).
 
         Raises
@@ -219,21 +217,21 @@ class ParcelMaps:
             return None
         return difference, half_widths
 
-    def facts_of(self, shown: MapFile, values: Array) -> Regions | None:
+    def facts_of(self, shown: MapFile, values: Float32) -> Regions | None:
         """Return what a card says of the regions of a map; None: nothing is known of its error."""
         deviation = self.deviation_of(shown)
         if not deviation:
             return None
         return facts_of_regions(values, *deviation, self._parcels.names)
 
-    def spread_of(self, shown: MapFile, values: Array) -> str:
+    def spread_of(self, shown: MapFile, values: Float32) -> str:
         """Return the spread over people of the value furthest from 0; "": not known."""
         spread = self.spreads.get(shown.label)
         if spread is None:
             return ""
         return significant_text(float(spread[np.argmax(np.abs(values))]), 2)
 
-    def pack(self, shown: MapFile, values: Array) -> dict[str, bytes]:
+    def pack(self, shown: MapFile, values: Float32) -> dict[str, bytes]:
         """Return what the viewer shows of a map, by key."""
         arrays = {MAP: values}
         if shown.label in self.spreads:
@@ -246,13 +244,13 @@ class ParcelMaps:
             for key, array in arrays.items()
         }
 
-    def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
+    def peak(self, values: Float32) -> tuple[float, str, list[float] | None]:
         """Return the value furthest from 0, and its parcel in words."""
         largest = int(np.argmax(np.abs(values)))
         return float(values[largest]), f"in {self.names[largest]}", None
 
     def draw(
-        self, values: Array, limit: float, opacity: Array | None = None
+        self, values: Float32, limit: float, opacity: Float32 | None = None
     ) -> NDArray[np.uint8]:
         """Draw both hemispheres and subcortical slices; (rows, columns, 4).
 
@@ -269,13 +267,13 @@ class ParcelMaps:
         below = self._backdrop.draw_map(self._volume(values), limit, opacity_volume)
         return join_pictures([above, below], *STACKED)
 
-    def _volume(self, values: Array) -> Volume:
+    def _volume(self, values: Float32) -> Volume:
         volume = np.zeros(self._grid.shape, np.float32)
         volume[tuple(self._voxels.T)] = values[self._parcel_of_voxel]
         return Volume(volume, self._grid.affine)
 
 
-def relative_size(difference: Array, half_widths: Array) -> Array:
+def relative_size(difference: Float32, half_widths: Float32) -> Float32:
     """Return opacities of a person's deviation: its size relative to the half-width, at most 1.
 
     This is transparent thresholding (Taylor et al. 2023, NeuroImage 270: 119908; Allen et al. 2012,
@@ -292,28 +290,28 @@ def relative_size(difference: Array, half_widths: Array) -> Array:
     return np.clip(np.nan_to_num(share, nan=0.0), 0.0, 1.0)
 
 
-def read_values(path: Path) -> Array:
+def read_values(path: Path) -> Float32:
     """Read an image, (i, j, k)."""
     return np.asarray(read_volume(path)[0], np.float32)
 
 
-def read_spreads(images: Mapping[str, Path]) -> dict[str, Array]:
+def read_spreads(images: Mapping[str, Path]) -> dict[str, Float32]:
     """Read the spread of maps of parcels over people, (parcels,), by contrast."""
-    spreads = dict[str, Array]()
+    spreads = dict[str, Float32]()
     for path in set(images.values()):
         _, names, values = read_parcel_maps(path)
         spreads |= zip(names, np.nan_to_num(values), strict=True)
     return spreads
 
 
-def common_limit(maps: Sequence[Array], quantile: float = _LIMIT_QUANTILE) -> float:
+def common_limit(maps: Sequence[Float32], quantile: float = _LIMIT_QUANTILE) -> float:
     """Return the upper limit of a colour scale that several maps share."""
     return rounded_limit(
         max((top_of(values, quantile) for values in maps), default=0.0)
     )
 
 
-def top_of(values: Array, quantile: float) -> float:
+def top_of(values: Float32, quantile: float) -> float:
     """Return a quantile of the absolute values of a map that are not 0; 0: there are none."""
     amounts = np.abs(values.ravel(order="K"))  # in memory order, which is fastest
     inside = amounts[amounts > 0]
@@ -326,7 +324,7 @@ def rounded_limit(top: float) -> float:
 
 
 def draw_side_by_side(
-    rows: Mapping[str, Array],
+    rows: Mapping[str, Float32],
     places: Places,
     *,
     title: str,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32
 from bids_dtg.contrasts.contrast import contrast_in_words, task_in_words, title_in_words
 from bids_dtg.contrasts.half_width import LEVEL
 from bids_dtg.contrasts.panels.drawn_maps import (
@@ -49,7 +49,6 @@ from bids_dtg.report.viewer import (
     write_shared_files,
 )
 
-Array = NDArray[np.float32]
 # Maps drawn at a time; more threads would only wait for Python's interpreter lock.
 _THREADS = 2
 _SAME = (
@@ -241,7 +240,7 @@ def _card(
     source: ParcelMaps | VoxelMaps,
     limits: tuple[float, float],
     shown: MapFile,
-    values: Array,
+    values: Float32,
     top: float,
 ) -> dict[str, Any]:
     """Draw a map on a scale of its own, up to `top`; return its card for the page and the viewer.

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats
 from bids_dtg.contrasts.asymmetry import INDEX_PAIRS
 from bids_dtg.contrasts.half_width import LEVEL
 from bids_dtg.files.columns import Column
@@ -21,7 +21,6 @@ from bids_dtg.files.text import read_packaged
 from bids_dtg.report.areas import short_area
 from bids_dtg.report.numbers import NOT_KNOWN, significant_text
 
-Array = NDArray[np.floating]
 PARCELS = FileKind("statmap", "parcels", ".tsv")
 _WORDS = tomllib.loads(read_packaged(__package__, "regions.toml"))
 _LABELS = 2  # columns before the values: the contrast and the name
@@ -78,7 +77,7 @@ def region_columns(kind: FileKind, units: str) -> list[Column]:
 def region_table(
     kind: FileKind,
     names: Sequence[str],
-    columns: Mapping[str, Array],
+    columns: Mapping[str, Floats],
     contrasts: Mapping[str, int],
 ) -> bytes:
     """Return a table with a row for each contrast and name.
@@ -103,9 +102,7 @@ def region_table(
     return ("\n".join(lines) + "\n").encode()
 
 
-def read_regions(
-    kind: FileKind, table: Path
-) -> dict[str, dict[str, NDArray[np.float32]]]:
+def read_regions(kind: FileKind, table: Path) -> dict[str, dict[str, Float32]]:
     """Read a person's table of regions: by contrast, the values (names,) of each column.
 
     Raises
@@ -133,7 +130,7 @@ def read_regions(
 
 
 def facts_of_regions(
-    values: Array, difference: Array, half_widths: Array, names: Sequence[str]
+    values: Floats, difference: Floats, half_widths: Floats, names: Sequence[str]
 ) -> Regions:
     """Compare a person's map with 0, and its deviation from the group with its error.
 

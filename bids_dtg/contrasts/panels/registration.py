@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Indices
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.grid import Grid, Points
@@ -29,7 +29,6 @@ from bids_dtg.report.pictures import (
 )
 from bids_dtg.report.presentation import Canvas
 
-Floats = NDArray[np.floating[Any]]
 Colour: TypeAlias = tuple[int, int, int]  # red, green, blue
 CAPTIONS = "contrasts/run_captions.html"  # template
 REGISTRATION_FILE = FileKind("boldref", None, ".nii.gz")
@@ -98,7 +97,7 @@ def outlines_of(points: Points, places: ParcelPlaces) -> list[dict[str, Any]]:
     return cuts
 
 
-def _faces(places: ParcelPlaces) -> NDArray[np.intp]:
+def _faces(places: ParcelPlaces) -> Indices:
     """Return the triangles (faces, 3) between vertices in parcels, which are counted alone."""
     parcels_of_sides = parcels_of_vertices(places)
     template = read_template("fsLR")
@@ -112,9 +111,7 @@ def _faces(places: ParcelPlaces) -> NDArray[np.intp]:
     return np.concatenate(faces)
 
 
-def cut_mesh(
-    points: Points, faces: NDArray[np.intp], axis: int, position: float
-) -> NDArray[np.float64]:
+def cut_mesh(points: Points, faces: Indices, axis: int, position: float) -> Float64:
     """Return where the triangles of a mesh cross a plane, (segments, 2 ends, 2 coordinates).
 
     Examples
@@ -269,7 +266,7 @@ def outline(region: Floats) -> Floats:
     return line
 
 
-def _draw_lines(ends: NDArray[np.float64], shape: Sequence[int]) -> Floats:
+def _draw_lines(ends: Float64, shape: Sequence[int]) -> Floats:
     """Draw segments as lines with smooth edges, from 0 to 1.
 
     They are given by their ends in mm from the lower left corner.

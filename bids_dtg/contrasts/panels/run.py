@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Integers
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import TemporalDesign
@@ -66,7 +67,6 @@ from bids_dtg.report.presentation import Canvas, Panel, PanelFile
 from bids_dtg.report.quality import number
 from bids_dtg.settings import Interpolation
 
-Floats = NDArray[np.float32]
 _WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
 # Label 3 if ROI series are computed over grey matter only.
 _STANDARDISED = "rest of the brain"
@@ -122,7 +122,7 @@ class MeasuredRun:
 
 def _image_file(
     kind: FileKind,
-    values: NDArray[np.integer],
+    values: Integers,
     data: MeasuredRun,
     *,
     description: str,
@@ -160,7 +160,7 @@ def _registration_file(data: MeasuredRun) -> PanelFile | None:
     )
 
 
-def _stored(mean: Floats) -> tuple[NDArray[np.int16], float]:
+def _stored(mean: Float32) -> tuple[NDArray[np.int16], float]:
     """Return a mean image as integers, and the value of a stored 1."""
     slope = max(float(mean.max()), 1e-12) / np.iinfo(np.int16).max
     return np.rint(np.maximum(mean, 0) / slope).astype(np.int16), slope
@@ -188,7 +188,7 @@ def _registration_of_surface(data: MeasuredRun, vertices: Points) -> PanelFile |
     return PanelFile(REGISTRATION_FILE, content, sidecar, entities={"space": space})
 
 
-def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
+def _mean_bold(data: MeasuredRun) -> Float32 | None:
     """Resample the mean frame to the whole grid, including voxels outside the brain."""
     if data.mean_frame is None:
         return None
@@ -321,7 +321,7 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure(caption=caption, parts=parts, scale=SERIES_SCALE)
 
 
-def _numbers(rows: Sequence[Mapping[str, str]]) -> NDArray[np.float64]:
+def _numbers(rows: Sequence[Mapping[str, str]]) -> Float64:
     """Return the cells of rows as numbers, (rows, columns); NaN: n/a."""
     cells = [[number(text) for text in row.values()] for row in rows]
     return np.array(cells, np.float64)  # None becomes NaN

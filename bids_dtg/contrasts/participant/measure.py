@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats, Indices, Mask
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.checks import RunCheck, judge_run
@@ -74,9 +74,9 @@ class Reader:
     """
 
     places: Places  # voxels or parcels that are read
-    in_brain: NDArray[np.bool_]  # (places,), whether the ROI series are computed there
-    maps: NDArray[np.floating]  # (rois, places), 0 outside the brain
-    order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
+    in_brain: Mask  # (places,), whether the ROI series are computed there
+    maps: Floats  # (rois, places), 0 outside the brain
+    order: Indices  # (grey matter,), position of each among the model's places
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Reader:
         return self.bundle.card.part.connectome
 
     @cached_property
-    def carpet_voxels(self) -> Mapping[str, NDArray[np.intp]]:
+    def carpet_voxels(self) -> Mapping[str, Indices]:
         """Positions of the carpet's voxels, evenly over the file; grey matter sorted by ROI map."""
         positions = np.arange(self.places.number)
         if not isinstance(self.places, VoxelPlaces):
@@ -131,12 +131,12 @@ class Reader:
         in_grey = self._by_map(_evenly(grey, _CARPET_GREY))
         return {GREY: in_grey, REST: _evenly(rest, _CARPET_REST)}
 
-    def _by_map(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+    def _by_map(self, places: Indices) -> Indices:
         """Sort voxels by the ROI map that is strongest there."""
         strongest = np.abs(self.maps[:, places]).argmax(axis=0)
         return places[np.argsort(strongest, kind="stable")]
 
-    def run_voxels(self, valid: NDArray[np.bool_]) -> RunVoxels:
+    def run_voxels(self, valid: Mask) -> RunVoxels:
         """Return the arrays that are needed to sum over a run, for connectomes in model order.
 
         Parameters
@@ -174,7 +174,7 @@ class Reader:
         )
 
     @cached_property
-    def mirror(self) -> NDArray[np.intp]:
+    def mirror(self) -> Indices:
         """Index of the mirrored voxel or parcel of the model, (voxels,); -1: none."""
         return self.bundle.places.mirror()
 
@@ -182,7 +182,7 @@ class Reader:
         self,
         run: RestRun,
         *,
-        keep: NDArray[np.bool_] | None = None,
+        keep: Mask | None = None,
         cleaning: CleaningOptions | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> MeasuredRun:
@@ -272,7 +272,7 @@ class Reader:
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
         return connectomes, notes
 
-    def courses(self, run: RestRun, most: int) -> NDArray[np.float32]:
+    def courses(self, run: RestRun, most: int) -> Float32:
         """Clean a run and return its time series at the model's voxels, in one pass.
 
         Parameters
@@ -327,13 +327,13 @@ class Reader:
         return 2 * voxel * shared / (run_volume + model_volume)
 
 
-def _evenly(voxels: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+def _evenly(voxels: Indices, most: int) -> Indices:
     """Return at most so many of the voxels, at equal steps."""
     steps = np.linspace(0, len(voxels) - 1, min(most, len(voxels)))
     return voxels[steps.astype(np.intp)]
 
 
-def _as_in_a_file(positions: NDArray[np.intp], grid: Grid) -> NDArray[np.intp]:
+def _as_in_a_file(positions: Indices, grid: Grid) -> Indices:
     """Return the order that sorts flat grid positions as in a file, with the first axis fastest."""
     index = np.unravel_index(positions, grid.shape)
     return np.argsort(np.ravel_multi_index(index, grid.shape, order="F"))
@@ -405,13 +405,13 @@ def measure(
 
 
 def measure_array(
-    bold: NDArray[np.floating],
-    affine: NDArray[np.floating],
+    bold: Floats,
+    affine: Floats,
     bundle: ModelBundle,
     *,
     repetition_time_s: float,
-    confounds: NDArray[np.floating] | None = None,
-    keep: NDArray[np.bool_] | None = None,
+    confounds: Floats | None = None,
+    keep: Mask | None = None,
 ) -> Connectome:
     """Clean a BOLD image in memory and reduce it to the connectome that a model reads.
 
@@ -493,11 +493,11 @@ def measure_array(
 
 
 def measure_parcels(
-    series: NDArray[np.floating],
+    series: Floats,
     reader: Reader,
     *,
     repetition_time_s: float,
-    keep: NDArray[np.bool_] | None = None,
+    keep: Mask | None = None,
 ) -> RunConnectomes:
     """Reduce cleaned series of a model's parcels to the connectome that it reads.
 
@@ -533,7 +533,7 @@ def measure_parcels(
         for first in range(0, len(series), _FRAMES):
             yield first, np.array(series[first : first + _FRAMES], np.float64)
 
-    has_data = np.isfinite(series).all(axis=0)
+    has_data: Mask = np.asarray(np.isfinite(series).all(axis=0))
     connectomes = _connectomes_of_array(reader, design, has_data, blocks)
     require_parcels("the array", places, connectomes.covered)
     return connectomes
@@ -542,7 +542,7 @@ def measure_parcels(
 def _connectomes_of_array(
     reader: Reader,
     design: TemporalDesign,
-    valid: NDArray[np.bool_],
+    valid: Mask,
     blocks: Callable[[], Blocks],
 ) -> RunConnectomes:
     """Return the connectomes of an array in memory, computed in double precision."""

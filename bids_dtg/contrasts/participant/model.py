@@ -12,8 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32
 from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.store import (
     how_to_get,
@@ -77,9 +77,7 @@ class Model:
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
 
-    def predict(
-        self, connectome: NDArray[np.float32], deviation: float = 1.0
-    ) -> NDArray[np.float32]:
+    def predict(self, connectome: Float32, deviation: float = 1.0) -> Float32:
         """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if needed.
 
         Parameters

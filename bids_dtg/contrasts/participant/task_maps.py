@@ -15,6 +15,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from bids_dtg.array_types import Floats, Mask
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
@@ -464,7 +465,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         )
 
     def _frame(self, estimates: Iterable[Estimate], index: Any) -> Any:
-        rows = list[NDArray[np.floating]]()
+        rows = list[Floats]()
         if self.bundle_.card.part.parcels:
             rows += [estimate.values.ravel() for estimate in estimates]
         else:
@@ -482,7 +483,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         return polars.DataFrame(np.stack(rows), schema=names, orient="row")
 
-    def _regions(self) -> tuple[Atlas, NDArray[np.bool_]]:
+    def _regions(self) -> tuple[Atlas, Mask]:
         """Return the atlas of data frames, and which regions are covered enough by the mask."""
         if self.atlas is None:
             raise SettingsError(
@@ -496,7 +497,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         everywhere = np.ones((1, self.bundle_.places.number), np.float32)
         everywhere = at_parcels(self.bundle_, atlas, everywhere, None)
         share = region_voxels(everywhere, atlas)[0] / np.maximum(atlas.voxels, 1)
-        fillable: NDArray[np.bool_] = (share >= self.min_coverage) & (share > 0)
+        fillable: Mask = (share >= self.min_coverage) & (share > 0)
         if not fillable.any():
             raise SettingsError(
                 f"the model's mask holds at most {share.max():.0%} of a region of {atlas.key}",
@@ -522,7 +523,7 @@ def _arguments_of_images(
     return list(argument)
 
 
-def _frames_to_keep(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
+def _frames_to_keep(sample_mask: ArrayLike, run: RestRun) -> Mask:
     """Return which frames to keep, from indices or a boolean array."""
     frames = read_bold_header(run.bold).frames
     keep = np.zeros(frames, bool)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.contrasts.phantom.model import Person, Phantom
@@ -26,7 +26,6 @@ from bids_dtg.phantom.run import (
 )
 from bids_dtg.phantom.streams import Cohort, Purpose
 
-Array = NDArray[np.float32]
 Stage = Callable[[str, float], None]  # the current step, and the share that is done
 
 SESSIONS = ("test", "retest")
@@ -159,7 +158,7 @@ def write_run(
     write_series(root, run, {"sub": participant_label(person.index), "task": "rest"})
 
 
-def _write_maps(root: Path, person: Person, maps: Array, session: str | None) -> None:
+def _write_maps(root: Path, person: Person, maps: Float32, session: str | None) -> None:
     """Write a participant's 47 maps; without a session, the noise-free truth."""
     places = person.phantom.anatomy.places
     for contrast, values in zip(hcp_contrasts(), maps, strict=True):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from bids_dtg.array_types import Float32, Float64, Indices, Mask
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.imaging.grid import Grid
@@ -26,9 +26,6 @@ from bids_dtg.phantom.anatomy import (
 )
 from bids_dtg.phantom.run import brain_frames
 from bids_dtg.phantom.streams import Purpose, stream
-
-Array = NDArray[np.float32]
-Float = NDArray[np.float64]
 
 _NODE_MM = 8.0  # distance between nodes of the fields' lattice
 _WIDE_FWHM_MM = 24.0
@@ -105,15 +102,15 @@ class Phantom:
         self.pair_weights = (p.PAIR_STRENGTH * pair_effects).astype(np.float32)
         noise = self.stable_maps.noise(stream(seed, Purpose.FIXED_MAPS), len(density))
         unit_parts = unit_parts.astype(np.float32)
-        self._fixed_noise: Array = np.tensordot(unit_parts, noise, axes=1)
+        self._fixed_noise: Float32 = np.tensordot(unit_parts, noise, axes=1)
 
     @cached_property
-    def group_maps(self) -> Array:
+    def group_maps(self) -> Float32:
         """The group's network maps, (networks, grey voxels); 0 elsewhere in the brain."""
         return network_maps(self.foci, self.anatomy.grid, self.anatomy.grey)
 
     @cached_property
-    def roi_maps(self) -> Array:
+    def roi_maps(self) -> Float32:
         """The models' ROI maps, (networks, grey voxels), which differ slightly from the group's."""
         rng = stream(self.seed, Purpose.ROI_MISFIT)
         misfit = p.ROI_MISFIT_MM * rng.standard_normal(self.foci.centre_mm.shape)
@@ -121,11 +118,11 @@ class Phantom:
         mixing *= rng.random(mixing.shape) < p.ROI_MIXED_SHARE
         foci = dataclasses.replace(self.foci, centre_mm=self.foci.centre_mm + misfit)
         maps = network_maps(foci, self.anatomy.grid, self.anatomy.grey)
-        mixed: Array = maps + mixing.astype(np.float32) @ maps
+        mixed: Float32 = maps + mixing.astype(np.float32) @ maps
         return np.maximum(mixed, np.float32(0))
 
     @cached_property
-    def topography_sd(self) -> Array:
+    def topography_sd(self) -> Float32:
         """The sd of people's own loadings, (networks, grey voxels).
 
         It grows with the square root of the group's map, from a small share of its maximum where
@@ -133,17 +130,17 @@ class Phantom:
         """
         base = np.float32(p.TOPOGRAPHY_BASE)
         shape = base + (1 - base) * np.sqrt(np.clip(self.group_maps, 0, 1))
-        sd: Array = np.float32(p.TOPOGRAPHY) * shape
+        sd: Float32 = np.float32(p.TOPOGRAPHY) * shape
         return sd
 
     @cached_property
-    def motion_map(self) -> Array:
+    def motion_map(self) -> Float32:
         """Spatial pattern of motion artefacts, the same for all people, (*lattice)."""
         noise = self.voxel_noise.noise(stream(self.seed, Purpose.MOTION_MAP), 1)
         return np.asarray(_wide(noise)[0])
 
     @cached_property
-    def series_weights(self) -> Array:
+    def series_weights(self) -> Float32:
         """Weights of the voxels in the ROI series, (networks, brain voxels).
 
         They are the pseudo-inverse of the demeaned ROI maps, the first stage of dual regression.
@@ -154,9 +151,9 @@ class Phantom:
         return np.linalg.solve(maps @ maps.T, maps).astype(np.float32)
 
     @cached_property
-    def fixed_maps(self) -> Array:
+    def fixed_maps(self) -> Float32:
         """The part of the conditions' maps that does not come from networks."""
-        maps: Array = self.stable_maps.spread(self._fixed_noise)[:, self.anatomy.grey]
+        maps: Float32 = self.stable_maps.spread(self._fixed_noise)[:, self.anatomy.grey]
         return maps
 
     def person(self, cohort: int, index: int) -> Person:
@@ -201,14 +198,14 @@ class Person:
             segment=segment,
         )
 
-    def _part_of_traits(self, weights: Float, rng: np.random.Generator) -> Float:
+    def _part_of_traits(self, weights: Float64, rng: np.random.Generator) -> Float64:
         """Draw numbers of variance 1 that are partly explained by traits."""
-        numbers: Float = np.sqrt(p.TRAIT_SHARE) * (weights @ self.traits)
+        numbers: Float64 = np.sqrt(p.TRAIT_SHARE) * (weights @ self.traits)
         noise = rng.standard_normal(weights.shape[:-1])
         numbers += np.sqrt(1.0 - p.TRAIT_SHARE) * noise
         return numbers
 
-    def _maps(self, further_shift_mm: Float | float = 0.0) -> Array:
+    def _maps(self, further_shift_mm: Float64 | float = 0.0) -> Float32:
         """Return the person's network maps, (networks, voxels), with the person's own loadings."""
         phantom = self.phantom
         maps = network_maps(
@@ -223,7 +220,7 @@ class Person:
         return maps
 
     @cached_property
-    def _loadings(self) -> Array:
+    def _loadings(self) -> Float32:
         field, grey = self.phantom.topography, self.phantom.anatomy.grey
         strength = np.exp(self._log_strength).astype(np.float32)[:, None]
         noise = field.noise(self.stream(Purpose.TOPOGRAPHY), p.NETWORKS)
@@ -233,12 +230,12 @@ class Person:
         return loadings
 
     @cached_property
-    def network_maps(self) -> Array:
+    def network_maps(self) -> Float32:
         """The person's network maps at rest, (networks, voxels)."""
         return self._maps()
 
     @cached_property
-    def series_mixing(self) -> Float:
+    def series_mixing(self) -> Float64:
         """Matrix L (networks, networks) that mixes independent series into the person's.
 
         L Lᵀ is the correlation matrix of BBᵀ + I + δ² U(t)U(t)ᵀ + ω² VVᵀ, where U depends on the
@@ -253,7 +250,7 @@ class Person:
         sd = np.sqrt(np.diagonal(covariance))
         return np.linalg.cholesky(covariance / np.outer(sd, sd))
 
-    def frames(self, session: int, segment: int) -> Array:
+    def frames(self, session: int, segment: int) -> Float32:
         """Simulate one segment of rest, (frames, brain voxels); frames are independent samples."""
         rng = self.stream(Purpose.SERIES, session, segment)
         state = np.exp(p.LOG_STATE * rng.standard_normal(p.NETWORKS))
@@ -273,7 +270,7 @@ class Person:
 
     def rest_noise(
         self, purpose: Purpose, frames: int, session: int = 0, segment: int = 0
-    ) -> Array:
+    ) -> Float32:
         """Draw noise of rest, which the phantom's field makes smooth.
 
         Frames differ in amplitude (heavy tails), a part of the noise is smooth over 24 mm, and a
@@ -304,19 +301,19 @@ class Person:
         noise += level * motion_series.astype(np.float32) * self.phantom.motion_map
         return noise
 
-    def connectome(self, session: int, segment: int) -> Array:
+    def connectome(self, session: int, segment: int) -> Float32:
         """Simulate one segment of rest and return its connectome, (networks, voxels)."""
         frames = self.frames(session, segment)
         centred = frames - frames.mean(axis=0)
         series = centred @ self.phantom.series_weights.T
         voxels = centred[:, self.phantom.anatomy.grey_in_brain]
         series /= np.linalg.norm(series, axis=0)
-        connectome: Array = series.T @ voxels
+        connectome: Float32 = series.T @ voxels
         connectome /= np.sqrt(np.einsum("tv,tv->v", voxels, voxels))
         return connectome
 
     @cached_property
-    def responses(self) -> Array:
+    def responses(self) -> Float32:
         """The person's true responses to the conditions, in z, (conditions, voxels).
 
         They are the networks' responses, with a shift that rest does not show, plus the person's
@@ -330,10 +327,10 @@ class Person:
         person_maps = np.sqrt(p.OWN_SHARED) * common
         person_maps = person_maps + np.sqrt(1.0 - p.OWN_SHARED) * condition_fields
         scaled = np.float32(p.OWN_SCALE) * person_maps.astype(np.float32, copy=False)
-        responses: Array = stable + phantom.gains * scaled
+        responses: Float32 = stable + phantom.gains * scaled
         return responses
 
-    def stable(self, rng: np.random.Generator) -> Array:
+    def stable(self, rng: np.random.Generator) -> Float32:
         """Draw responses of networks and fixed maps, in z, (conditions, voxels).
 
         β = λ tanh(h / λ) + κ Σ_p Q_p √(M_k M_l), where h is the sum of the networks' maps M times
@@ -346,17 +343,17 @@ class Person:
         first, second = phantom.pairs.T
         overlap = np.sqrt(np.maximum(maps[first] * maps[second], 0))
         network_sum = (phantom.weights * gain).astype(np.float32) @ maps
-        responses: Array = level * np.tanh(network_sum / level)
+        responses: Float32 = level * np.tanh(network_sum / level)
         responses += phantom.pair_weights @ overlap
         fixed = np.float32(p.FIXED_SCALE) * phantom.fixed_maps
         z_maps = np.float32(p.NETWORK_SCALE) * responses + fixed
         return np.asarray(phantom.gains * z_maps)
 
-    def true_maps(self) -> Array:
+    def true_maps(self) -> Float32:
         """Return the contrast maps without noise, (contrasts, voxels)."""
         return self.phantom.design @ self.responses
 
-    def measured_maps(self, session: int) -> Array:
+    def measured_maps(self, session: int) -> Float32:
         """Measure the contrast maps once, as z statistics, (contrasts, voxels).
 
         Noise has heavy tails over voxels, and grows with the person's motion.
@@ -373,7 +370,7 @@ class Person:
         return phantom.design @ (self.responses + noise[:, phantom.anatomy.grey])
 
 
-def _sparse(rng: np.random.Generator, density: Float, n: int) -> Float:
+def _sparse(rng: np.random.Generator, density: Float64, n: int) -> Float64:
     """Draw (parts, n) numbers of variance 1, with a share `density` that is not 0."""
     numbers = rng.standard_normal((len(density), n))
     involved = rng.random((len(density), n)) < density[:, None]
@@ -382,7 +379,7 @@ def _sparse(rng: np.random.Generator, density: Float, n: int) -> Float:
     return numbers
 
 
-def _wide(noise: Array) -> Array:
+def _wide(noise: Float32) -> Float32:
     """Make noise on the lattice (n, *lattice) smooth over 24 mm, with variance 1."""
     sd = _WIDE_FWHM_MM / FWHM_PER_SD / _NODE_MM
     smooth = gaussian_filter(noise, (0, sd, sd, sd), mode="wrap")
@@ -391,7 +388,7 @@ def _wide(noise: Array) -> Array:
     return np.asarray(smooth, np.float32)
 
 
-def _tails(log_sd: float, n: int, rng: np.random.Generator) -> Array:
+def _tails(log_sd: float, n: int, rng: np.random.Generator) -> Float32:
     """Draw log-normal amplitudes (n, 1, 1, 1) whose square has mean 1."""
     amplitudes = np.exp(log_sd * rng.standard_normal((n, 1, 1, 1)) - log_sd**2)
     return np.asarray(amplitudes, np.float32)
@@ -401,10 +398,10 @@ def _tails(log_sd: float, n: int, rng: np.random.Generator) -> Array:
 class Foci:
     """The Gaussian foci of the group's networks, in mm."""
 
-    network: NDArray[np.intp]  # (foci,), network of each focus
-    centre_mm: Float  # (foci, 3)
-    height: Float  # (foci,)
-    width_mm: Float  # (networks,), standard deviation
+    network: Indices  # (foci,), network of each focus
+    centre_mm: Float64  # (foci, 3)
+    height: Float64  # (foci,)
+    width_mm: Float64  # (networks,), standard deviation
 
 
 def draw_foci(rng: np.random.Generator) -> Foci:
@@ -414,7 +411,7 @@ def draw_foci(rng: np.random.Generator) -> Foci:
     grey_mm = np.argwhere(anatomy.grey) @ affine[:3, :3].T + affine[:3, 3]
     first = _spaced(rng.permutation(grey_mm), p.NETWORKS, p.FOCUS_DISTANCE_MM)
 
-    def networks(share: float) -> NDArray[np.intp]:
+    def networks(share: float) -> Indices:
         return np.sort(rng.permutation(p.NETWORKS)[: round(share * p.NETWORKS)])
 
     mirrored = networks(p.MIRRORED_SHARE)
@@ -437,12 +434,12 @@ def draw_foci(rng: np.random.Generator) -> Foci:
 def network_maps(
     foci: Foci,
     grid: Grid,
-    mask: NDArray[np.bool_],
+    mask: Mask,
     *,
-    shift_mm: Float | float = 0.0,
-    log_extent: Float | float = 0.0,
-    log_strength: Float | float = 0.0,
-) -> Array:
+    shift_mm: Float64 | float = 0.0,
+    log_extent: Float64 | float = 0.0,
+    log_strength: Float64 | float = 0.0,
+) -> Float32:
     """Compute the networks' maps, of the group or of one person.
 
     Parameters
@@ -480,7 +477,7 @@ def network_maps(
     return maps
 
 
-def overlapping_pairs(foci: Foci) -> NDArray[np.intp]:
+def overlapping_pairs(foci: Foci) -> Indices:
     """Return the pairs of networks with the largest overlap, (pairs, 2)."""
     width = foci.width_mm[foci.network]
     squares = width[:, None] ** 2 + width[None, :] ** 2
@@ -499,9 +496,9 @@ def overlapping_pairs(foci: Foci) -> NDArray[np.intp]:
     return np.stack([first[order], second[order]], axis=1)
 
 
-def _spaced(points: Float, n: int, distance: float) -> Float:
+def _spaced(points: Float64, n: int, distance: float) -> Float64:
     """Take the first n points that keep a distance from each other."""
-    taken: list[Float] = []
+    taken: list[Float64] = []
     free = np.ones(len(points), bool)
     while len(taken) < n and free.any():
         point = points[np.argmax(free)]
@@ -510,7 +507,7 @@ def _spaced(points: Float, n: int, distance: float) -> Float:
     return np.array(taken)
 
 
-def contrast_design() -> Float:
+def contrast_design() -> Float64:
     """Return the design (contrasts, conditions) of the published contrasts, each row of length 1.
 
     A row weights the conditions of its task by 1/n on either side. With rows of length 1,
@@ -529,11 +526,11 @@ def contrast_design() -> Float:
         row += _mean_of(contrast.task, plus)
         if minus:
             row -= _mean_of(contrast.task, minus, beside=plus)
-    unit: Float = design / np.linalg.norm(design, axis=1, keepdims=True)
+    unit: Float64 = design / np.linalg.norm(design, axis=1, keepdims=True)
     return unit
 
 
-def _mean_of(task: str, name: str, beside: str = "") -> Float:
+def _mean_of(task: str, name: str, beside: str = "") -> Float64:
     """Weight the conditions of a part ("2BK", "BODY"); AVG is all but the cue and `beside`."""
     left_out = {"CUE", *beside.split("_")}
     chosen = np.zeros(len(CONDITIONS), bool)
@@ -545,11 +542,11 @@ def _mean_of(task: str, name: str, beside: str = "") -> Float:
             chosen[number] = not parts & left_out
         else:
             chosen[number] = set(name.split("_")) <= parts
-    weights: Float = chosen / chosen.sum()
+    weights: Float64 = chosen / chosen.sum()
     return weights
 
 
-def condition_parts() -> tuple[Float, Float]:
+def condition_parts() -> tuple[Float64, Float64]:
     """Return the parts that make up each condition's network weights.
 
     Returns

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Mask
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.parameters import PARTICIPANT
@@ -156,7 +156,7 @@ def _network_table(
     return ResultTable((PARTICIPANT, *_SUMMARY, _SETTLING), rows, words)
 
 
-def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
+def _summary(points: FixedPoints, cases: Mask) -> Row:
     """Count fixed points of the selected cases, by their stability.
 
     `cases` is a mask in the shape of all cases.

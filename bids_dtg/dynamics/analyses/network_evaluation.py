@@ -9,8 +9,8 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.evaluate import (
@@ -75,7 +75,7 @@ from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import BETTER, TOO_FEW
 
 Row = dict[str, Any]
-Values = NDArray[np.floating[Any]]
+
 
 OTHER_CONNECTOME = "other_connectome"
 _MOST_CONNECTOMES = 5  # other people's connectomes with which each person is simulated
@@ -221,7 +221,7 @@ def _scored_model(
     inferred: Inferred,
     judges: Sequence[Judge],
     settings: Settings,
-) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]], list[str]]:
+) -> tuple[list[Scored], SessionMeans, list[dict[str, Floats]], list[str]]:
     """Score the model's simulations.
 
     Returns
@@ -231,7 +231,7 @@ def _scored_model(
     seed = settings.modelling.seed
     simulations = settings.part(DynamicsOptions).simulations
     means = SessionMeans(networks.tr_seconds)
-    checked: list[dict[str, Values]] = []
+    checked: list[dict[str, Floats]] = []
     failed: list[str] = []
     labels = networks.people
     say(

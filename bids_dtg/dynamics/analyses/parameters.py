@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.features import (
     FEATURES,
@@ -36,7 +36,7 @@ from bids_dtg.notices import say
 from bids_dtg.report.page import Section
 
 Row = dict[str, Any]
-Values = NDArray[np.floating[Any]]
+
 
 PARAMETERS, FEATURES_FILE = "desc-parameters_scores", "desc-features_regressions"
 _SURROGATES = 2000
@@ -139,7 +139,7 @@ def parameter_results(
     sessions: Mapping[str, Networks],
     inferred: Inferred,
     row_labels: tuple[str, ...],
-    maps: Mapping[str, Values],
+    maps: Mapping[str, Floats],
 ) -> tuple[dict[str, ResultTable], tuple[Section, ...]]:
     """Return the tables of a model's parameters by name, and the page's section on them.
 
@@ -228,7 +228,7 @@ def _person_words(recipe: Recipe) -> tuple[str, ...]:
 def _agreement(
     model: NetworkModel,
     sessions: Mapping[str, Networks],
-    theta: Values,
+    theta: Floats,
     alignment: Alignment,
     row_labels: tuple[str, ...],
 ) -> tuple[dict[str, Row], list[str]]:
@@ -261,7 +261,7 @@ def _agreement(
     return cells, compared
 
 
-def _with_features(theta: Values, features: Mapping[str, Values]) -> Values:
+def _with_features(theta: Floats, features: Mapping[str, Floats]) -> Floats:
     """Return parameters and features as one array, (people, regions, values)."""
     return np.concatenate((theta, np.stack(list(features.values()), -1)), -1)
 
@@ -308,9 +308,9 @@ def uses(inferred: Inferred, alignment: Alignment) -> list[Row]:
 
 def feature_table(
     networks: Networks,
-    theta: Values,
-    maps: Mapping[str, Values],
-    positions: Values | None,
+    theta: Floats,
+    maps: Mapping[str, Floats],
+    positions: Floats | None,
 ) -> ResultTable:
     """Regress features and maps on parameters.
 
@@ -358,7 +358,7 @@ def feature_table(
 
 
 def _region_weights(
-    feature: Values, theta: Values, networks: Networks, positions: Values | None
+    feature: Floats, theta: Floats, networks: Networks, positions: Floats | None
 ) -> Row:
     """Return the regression over regions, of means over people, each mirrored value used once."""
     pairs = homotopic_pairs(networks.regions)
@@ -388,7 +388,7 @@ def _region_weights(
     return row
 
 
-def positions_of(regions: Sequence[str]) -> Values | None:
+def positions_of(regions: Sequence[str]) -> Floats | None:
     """Return regions' positions (regions, 3), mm; None if positions or sides are not known."""
     pairs = homotopic_pairs(regions)
     return read_region_positions(regions) if 2 * len(pairs) == len(regions) else None

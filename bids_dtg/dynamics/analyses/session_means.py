@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats, Mask
 from bids_dtg.dynamics.measures import bounded, connectivity, spectra
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.report import figures
-
-Values = NDArray[np.floating[Any]]
 
 
 class SessionMeans:
@@ -19,12 +15,12 @@ class SessionMeans:
 
     def __init__(self, tr_seconds: float) -> None:
         self._tr_seconds = tr_seconds
-        self._connectivity: Values = np.zeros(())  # (regions, regions), sum over people
+        self._connectivity: Floats = np.zeros(())  # (regions, regions), sum over people
         # (bins,) of each person, mean over sessions and regions.
-        self._power: list[Values] = []
-        self.frequency: Values = np.zeros(0)  # (bins,), Hz
+        self._power: list[Floats] = []
+        self.frequency: Floats = np.zeros(0)  # (bins,), Hz
 
-    def add(self, sessions: Values, keep: NDArray[np.bool_] | None = None) -> None:
+    def add(self, sessions: Floats, keep: Mask | None = None) -> None:
         """Add a person's sessions (sessions, regions, frames), without those that diverged.
 
         Functional connectivity is computed over the frames of `keep`, (frames,); None: all.
@@ -44,12 +40,12 @@ class SessionMeans:
         return len(self._power)
 
     @property
-    def connectivity(self) -> Values:
+    def connectivity(self) -> Floats:
         """(regions, regions), mean over people."""
         return self._connectivity / len(self._power)
 
     @property
-    def band(self) -> tuple[Values, Values, Values]:
+    def band(self) -> tuple[Floats, Floats, Floats]:
         """5th percentile, mean and 95th percentile of power over people, (bins - 2,) each."""
         low, high = np.quantile(self._power, (0.05, 0.95), axis=0)
         # The bin at 0 Hz holds only the residual mean, and the last bin is half as wide.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from bids_dtg.array_types import Float32
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.session_means import (
     SessionMeans,
@@ -25,7 +26,6 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 
-Array = NDArray[np.float32]
 _SERIES = "desc-simulated_series"
 
 
@@ -66,7 +66,7 @@ def run_simulation(settings: Settings) -> int:
 
 def _by_network(
     analysis: DynamicsAnalysis, labels: Sequence[str]
-) -> tuple[PeopleSeries, Iterable[Array]]:
+) -> tuple[PeopleSeries, Iterable[Float32]]:
     """Return people, and the simulations of each person (simulations, regions, frames)."""
     from bids_dtg.dynamics.inference import infer
     from bids_dtg.dynamics.simulation import simulate
@@ -82,7 +82,7 @@ def _by_network(
     )
 
 
-def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Array]:
+def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Float32]:
     """Yield the simulations of each person (simulations, regions, frames)."""
     settings, model = analysis.settings, analysis.core.model()
     simulations = settings.part(DynamicsOptions).simulations
@@ -95,10 +95,10 @@ def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Array
 def _counted(
     analysis: DynamicsAnalysis,
     labels: Sequence[str],
-    simulations: Iterable[Array],
+    simulations: Iterable[Float32],
     means: SessionMeans,
     failed: list[str],
-) -> Iterator[Array]:
+) -> Iterator[Float32]:
     """Yield each person's simulations, and add them to `means`.
 
     Labels of people whose simulations all diverged are added to `failed`.
@@ -130,7 +130,7 @@ def _counted(
 
 
 def _write_series(
-    analysis: DynamicsAnalysis, people: PeopleSeries, simulations: Iterable[Array]
+    analysis: DynamicsAnalysis, people: PeopleSeries, simulations: Iterable[Float32]
 ) -> None:
     settings, card = analysis.settings, analysis.model.card
     number = settings.part(DynamicsOptions).simulations

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Mask, Values
 from bids_dtg.bundles.card import JsonFields, finite_or_none
 from bids_dtg.bundles.fitted import (
     NO_SKETCHES,
@@ -130,13 +130,13 @@ class NetworkBundle(FittedBundle[NetworkPart]):
 
     PART = NetworkPart
 
-    trained: NDArray[np.bool_]  # (people, regions): whether a series was trained on
+    trained: Mask  # (people, regions): whether a series was trained on
 
     @classmethod
     def of_fitted(
         cls,
         names: Mapping[str, tuple[str, ...]],
-        arrays: Mapping[str, NDArray[Any]],
+        arrays: Mapping[str, Values],
         part: NetworkPart,
     ) -> dict[str, Any]:
         """Return which series were trained on."""

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats, Mask
 from bids_dtg.connectome.parcels import finite_mean, upper_edges
 from bids_dtg.dynamics.linear import (
     LagCovariances,
@@ -33,8 +32,6 @@ from bids_dtg.dynamics.measures import (
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import correlation_matrix, identification_accuracy
-
-Values = NDArray[np.floating[Any]]
 
 # Names of rows.
 MODEL = "model"
@@ -55,18 +52,18 @@ _NOTHING = 1e-3  # differences in r below this are none
 class Prediction:
     """A prediction for a person's session."""
 
-    edges: Values  # (edges,), functional connectivity
+    edges: Floats  # (edges,), functional connectivity
     process: LinearProcess | None = None  # predicts next frames; None: no prediction
     # (sessions, grid), distributions of FCD; None: no prediction.
-    fcd: Values | None = None
-    single: Values | None = None  # (simulations, edges), which `edges` is the mean of
+    fcd: Floats | None = None
+    single: Floats | None = None  # (simulations, edges), which `edges` is the mean of
     # (edges,), mean of what could have been predicted for this person; None: the mean prediction
     # for all people.
-    mean: Values | None = None
+    mean: Floats | None = None
     diverged: int = 0  # number of simulations that diverged and were left out
 
 
-def prediction_of_simulations(simulated: Values) -> Prediction:
+def prediction_of_simulations(simulated: Floats) -> Prediction:
     """Return the prediction by simulations (simulations, regions, frames), which may diverge."""
     is_bounded = bounded(simulated)
     diverged = int((~is_bounded).sum())
@@ -85,19 +82,19 @@ class Person:
 
     label: str
     covariances: LagCovariances  # of the session
-    fcd: Values  # (grid,), distribution of the session's FCD
+    fcd: Floats  # (grid,), distribution of the session's FCD
     frames: int
     core: LinearModel  # trained without the person
     # Positions of people of other families, among all people read.
     apart: tuple[int, ...]
 
     @property
-    def edges(self) -> Values:
+    def edges(self) -> Floats:
         """(edges,), functional connectivity of the session."""
         return np.asarray(upper_edges(self.covariances.values[0]))
 
     @property
-    def mean(self) -> Values:
+    def mean(self) -> Floats:
         """(edges,), mean functional connectivity of the other people."""
         return np.asarray(upper_edges(self.core.group[0]))
 
@@ -161,7 +158,7 @@ def _other_person(
 
 
 def _simulated(
-    process: LinearProcess, edges: Values, person: Person, seed: int
+    process: LinearProcess, edges: Floats, person: Person, seed: int
 ) -> Prediction:
     rng = np.random.default_rng([seed, *person.label.encode()])
     sessions = process.simulate(FCD_SIMULATIONS, person.frames, rng)
@@ -207,17 +204,17 @@ class Judge:
     relation: str  # to the session that is read: SAME, ANOTHER or HALF
     people: PeopleSeries
     # (edges,) by label, mean FC of other people; people without others are missing
-    means: Mapping[str, Values]
+    means: Mapping[str, Floats]
 
     @cached_property
-    def edges(self) -> Values:
+    def edges(self) -> Floats:
         """(people, edges), functional connectivity over the kept frames."""
         rows = range(len(self.people.people))
         sessions = (covariances_of(self.people, row) for row in rows)
         return np.stack([upper_edges(session.values[0]) for session in sessions])
 
     @cached_property
-    def fcd(self) -> Values:
+    def fcd(self) -> Floats:
         """(people, grid), distributions of FCD."""
         return fcd_shares(self.people.series)
 
@@ -236,12 +233,12 @@ class Judge:
         return scores
 
 
-def _differs(deviation: Values) -> bool:
+def _differs(deviation: Floats) -> bool:
     finite = deviation[np.isfinite(deviation)]
     return bool(finite.size and finite.std() > _NOTHING)
 
 
-def _mean_r(deviations: Sequence[Values], measured: Values) -> float:
+def _mean_r(deviations: Sequence[Floats], measured: Floats) -> float:
     """Return r with a measured deviation (edges,), mean over predictions; NaN if one is 0."""
     if not all(_differs(deviation) for deviation in deviations):
         return np.nan
@@ -249,7 +246,7 @@ def _mean_r(deviations: Sequence[Values], measured: Values) -> float:
 
 
 def next_frames(
-    process: LinearProcess | None, series: Values, keep: NDArray[np.bool_] | None
+    process: LinearProcess | None, series: Floats, keep: Mask | None
 ) -> tuple[float, float]:
     """Return how well a process predicts a session's next frames.
 
@@ -311,7 +308,7 @@ class Scored:
         self.figures = {name: np.full(count, np.nan) for name in FIGURES}
         self.diverged = 0  # simulations that were left out
         # By row, FC of the predictions for a person whose mean over people is known at the end.
-        self._predicted: dict[int, Values] = {}
+        self._predicted: dict[int, Floats] = {}
         # Of predictions with a mean of their own.
         self._residual = np.full(count, np.nan)
         # Whether somebody's prediction is not the mean of other people.
@@ -341,7 +338,7 @@ class Scored:
             self._predicted[row] = np.stack(edges)
 
     @property
-    def residual(self) -> Values:
+    def residual(self) -> Floats:
         """(people,), r of predicted and measured deviations from their means over people.
 
         NaN for everybody if the predictions are the mean of other people, which only differs

@@ -8,11 +8,10 @@ the session, so it is not checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Floats
 from bids_dtg.connectome.parcels import fc_strength, finite_mean
 from bids_dtg.dynamics.measures import (
     autocorrelation,
@@ -25,34 +24,32 @@ from bids_dtg.dynamics.measures import (
 )
 from bids_dtg.stats.paired import Interval, wilson_interval
 
-Values = NDArray[np.floating[Any]]
-
 OUTSIDE_P = 0.1  # largest p of a session outside the middle 90 % of the simulations
 FEWEST_SIMULATIONS = 19  # with fewer, p cannot be so small
 
 
-def _fit_to_others(sessions: Values) -> Values:
+def _fit_to_others(sessions: Floats) -> Floats:
     fcs = connectivity(sessions)
     # Row by row, as all pairs of connectivities together would fill the memory.
     return _mean_of_others(np.stack([fc_fit(fc, fcs) for fc in fcs]))
 
 
-def _fcd_distance(sessions: Values) -> Values:
+def _fcd_distance(sessions: Floats) -> Floats:
     shares = fcd_shares(sessions)
     distances = [ks_distance(session, shares) for session in shares]
     return _mean_of_others(np.stack(distances))
 
 
-def _mean_of_others(likeness: Values) -> Values:
+def _mean_of_others(likeness: Floats) -> Floats:
     sums = likeness.sum(axis=1) - likeness.diagonal()
-    means: Values = sums / (len(likeness) - 1)
+    means: Floats = sums / (len(likeness) - 1)
     return means
 
 
 # By name: words, unit, and a function of sessions (sessions, regions, frames) and the time between
 # frames that returns a value for each session. Fits and distances compare each session, own or
 # simulated, with all others.
-CHECKS: Mapping[str, tuple[str, str, Callable[[Values, float], Values]]] = {
+CHECKS: Mapping[str, tuple[str, str, Callable[[Floats, float], Floats]]] = {
     "zero_crossings": (
         "zero-crossings of a region's series",
         "",
@@ -87,8 +84,8 @@ CHECKS: Mapping[str, tuple[str, str, Callable[[Values, float], Values]]] = {
 
 
 def check_person(
-    measured: Values, simulated: Values, tr_seconds: float
-) -> dict[str, Values]:
+    measured: Floats, simulated: Floats, tr_seconds: float
+) -> dict[str, Floats]:
     """Compute the measures of a person's own session and of simulated ones.
 
     Parameters
@@ -120,7 +117,7 @@ def check_person(
     }
 
 
-def predictive_p(values: Values) -> Values:
+def predictive_p(values: Floats) -> Floats:
     """Return the two-sided p of own sessions among simulated ones.
 
     Parameters
@@ -141,12 +138,12 @@ def predictive_p(values: Values) -> Values:
     measured, simulated = values[:, :1], values[:, 1:]
     below = 1 + (simulated <= measured).sum(axis=1)
     above = 1 + (simulated >= measured).sum(axis=1)
-    p: Values = np.minimum(2 * np.minimum(below, above) / values.shape[1], 1.0)
+    p: Floats = np.minimum(2 * np.minimum(below, above) / values.shape[1], 1.0)
     return p
 
 
 def summarise(
-    people: Sequence[Mapping[str, Values]],
+    people: Sequence[Mapping[str, Floats]],
 ) -> list[dict[str, str | float | Interval]]:
     """Return a row of each measure: means over people, and the share of people outside.
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Mask
 from bids_dtg.cohort.participant_sources import (
     ModelParticipants,
     choose_participants,
@@ -34,8 +34,6 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.structural import weight_faults, weight_notes
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -181,7 +179,9 @@ class NetworkParticipants(ModelParticipants[NetworkSource]):
             families=self.families.by_label,
         )
 
-    def _note_connectomes(self, people: PeopleSeries, weights: Sequence[Array]) -> None:
+    def _note_connectomes(
+        self, people: PeopleSeries, weights: Sequence[Float64]
+    ) -> None:
         """Report what is unusual about people's structural connectomes, once each."""
         labels_of: dict[str, list[str]] = {}  # by note
         connectomes = zip(people.people, weights, strict=True)
@@ -203,7 +203,7 @@ class NetworkParticipants(ModelParticipants[NetworkSource]):
         return set()
 
 
-def _series_faults(regions: tuple[str, ...], values: NDArray[np.floating]) -> list[str]:
+def _series_faults(regions: tuple[str, ...], values: Floats) -> list[str]:
     """Return the faults of a person's series (regions, frames)."""
     finite = np.isfinite(values).all(axis=1)
     # Beside a huge value, others do not differ in single precision.
@@ -221,7 +221,7 @@ def _series_faults(regions: tuple[str, ...], values: NDArray[np.floating]) -> li
     return faults
 
 
-def _is_half_constant(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+def _is_half_constant(values: Floats) -> Mask:
     """Return whether series (regions, frames) do not vary in a half, which needs covariances."""
     half = values.shape[1] // 2
     is_constant = np.zeros(len(values), bool)

@@ -11,8 +11,8 @@ from statistics import median, mode
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Mask
 from bids_dtg.cohort.participant_sources import ParticipantSource, ParticipantValues
 from bids_dtg.cohort.recognised_participants import Sketches
 from bids_dtg.cohort.region_tables import (
@@ -36,9 +36,6 @@ from bids_dtg.inputs.structural import StructuralSource, find_structural, weight
 from bids_dtg.notices import counted
 from bids_dtg.settings import Settings
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
 _SHORTEST = 0.9  # share of a session's median length; shorter series are left out
 # Entities that distinguish a session's runs.
 _OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")
@@ -50,7 +47,7 @@ _STRUCTURAL = "structural"  # desc- of structural connectomes
 class RestSeries:
     """A participant's series in a session."""
 
-    values: NDArray[np.floating]  # (regions, frames), gaps filled
+    values: Floats  # (regions, frames), gaps filled
     keep: Mask | None = None  # (frames,), which frames to use; None: all
     dof: float = float("nan")  # degrees of freedom left after cleaning; NaN: not known
 
@@ -160,7 +157,7 @@ class _Run(TableContent):
     """A usable run in the output."""
 
     frames: int  # from the first to the last kept one
-    weights: Array | None  # (regions, regions); None: not asked for
+    weights: Float64 | None  # (regions, regions); None: not asked for
     files: tuple[Path, ...]  # that were read
 
 
@@ -274,7 +271,7 @@ def _weights(
     regions: tuple[str, ...],
     structural: StructuralSource | None,
     tables: RegionTables,
-) -> tuple[Array, Path]:
+) -> tuple[Float64, Path]:
     """Return a run's structural connectome and its file, from the option or next to the series.
 
     Raises

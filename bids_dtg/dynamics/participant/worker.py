@@ -8,9 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from bids_dtg.array_types import Float64
 from bids_dtg.dynamics.components import Components, edges_of
 from bids_dtg.dynamics.linear import LagCovariances, LinearModel
 from bids_dtg.dynamics.networks import notes_beside_series
@@ -47,7 +45,7 @@ class NetworkWork(ParcelWork):
 
     def describe(
         self, measured: MeasuredSeries
-    ) -> tuple[NDArray[np.float64] | None, tuple[float, ...]]:
+    ) -> tuple[Float64 | None, tuple[float, ...]]:
         """Return the transitions of a run's process, and scores; None and () without a model."""
         if self._core is None:
             return None, ()

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.dynamics.panels import figures
 from bids_dtg.dynamics.participant.request import NetworkRequest
@@ -35,7 +35,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         planned: AveragedRuns,
         measured: MeasuredSeries,
         structural: StructuralMatrix | None,
-        transitions: NDArray[np.float64] | None,
+        transitions: Float64 | None,
         scores: Sequence[float],
         *,
         notes: Sequence[str],
@@ -107,7 +107,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         )
 
     def _write_transitions(
-        self, measured: MeasuredSeries, transitions: NDArray[np.float64]
+        self, measured: MeasuredSeries, transitions: Float64
     ) -> Iterator[PurePosixPath]:
         """Write the effects between regions, one file for each lag."""
         for lag, values in enumerate(transitions, 1):

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64
 from bids_dtg.dynamics.phantom.people import (
     SimulatedPeople,
     simulate_hopf_people,
@@ -53,7 +53,7 @@ class NetworkPhantom(RegionPhantom):
     """
 
     people: SimulatedPeople
-    distances_mm: NDArray[np.float64]  # (regions, regions), Euclidean
+    distances_mm: Float64  # (regions, regions), Euclidean
 
     image: ClassVar[Purpose] = Purpose.NETWORK_BOLD
     title: ClassVar[str] = "networks"
@@ -79,9 +79,9 @@ class NetworkPhantom(RegionPhantom):
         parcels = Parcels.around(positions, names, load_anatomy(block))
         return cls(plan, parcels, people.networks.people, people, distances)
 
-    def draw_rest(self, person: int) -> NDArray[np.float32]:
+    def draw_rest(self, person: int) -> Float32:
         """Return the oscillators' series of a person, (frames, regions)."""
-        series: NDArray[np.float32] = self.people.networks.series[person]
+        series: Float32 = self.people.networks.series[person]
         return series.T
 
     def write_further_datasets(self, out: Path) -> None:
@@ -117,7 +117,7 @@ class NetworkPhantom(RegionPhantom):
         name = build_path(entities, "connectivity", ".mat", datatype="dwi")
         write_atomic(out / "qsirecon" / name, self._matlab(weights))
 
-    def _matlab(self, weights: NDArray[np.float32]) -> bytes:
+    def _matlab(self, weights: Float32) -> bytes:
         """Return a file in QSIRecon's format, with an atlas' matrices, region ids and names."""
         from scipy.io import savemat
 
@@ -148,6 +148,6 @@ def _time_of(plan: RegionPlan) -> SimulatedTime:
     )
 
 
-def _rows(names: Iterable[str], matrix: NDArray[np.float32]) -> Iterator[list[object]]:
+def _rows(names: Iterable[str], matrix: Float32) -> Iterator[list[object]]:
     for name, row in zip(names, matrix.tolist(), strict=True):
         yield [name, *(round(value, _DIGITS) for value in row)]

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats
 from bids_dtg.dynamics.networks import Networks, normalised
 from bids_dtg.dynamics.simulators import (
     INITIAL_SD,
-    Array,
     Hopf,
     SimulatedTime,
     simulate_hopf,
@@ -51,23 +51,23 @@ class SimulatedPeople:
     """Simulated series, and the parameters that a model should recover."""
 
     networks: Networks  # all series together have mean 0 and variance 1
-    regional: Mapping[str, Array]  # parameters of regions by name, (people, regions)
-    personal: Mapping[str, Array]  # parameters of people by name, (people,)
+    regional: Mapping[str, Float64]  # parameters of regions by name, (people, regions)
+    personal: Mapping[str, Float64]  # parameters of people by name, (people,)
     mean: float  # of all series, before they were normalised
     sd: float
     # Returns the series of runs before normalisation, (people, runs, regions, frames).
-    simulation: Callable[[Sequence[int]], Array]
+    simulation: Callable[[Sequence[int]], Float64]
 
     @classmethod
     def of(
         cls,
-        weights: NDArray[np.float32],
+        weights: Float32,
         regions: Sequence[str],
-        simulation: Callable[[Sequence[int]], Array],
+        simulation: Callable[[Sequence[int]], Float64],
         *,
         frame_seconds: float,
-        regional: Mapping[str, Array],
-        personal: Mapping[str, Array],
+        regional: Mapping[str, Float64],
+        personal: Mapping[str, Float64],
     ) -> SimulatedPeople:
         """Simulate run 0 of everybody, from structural connectomes and the other fields."""
         series = simulation([0])[:, 0]
@@ -81,7 +81,7 @@ class SimulatedPeople:
         )
         return cls(networks, regional, personal, mean, sd, simulation)
 
-    def again(self, runs: Sequence[int]) -> NDArray[np.float32]:
+    def again(self, runs: Sequence[int]) -> Float32:
         """Simulate further runs of everybody, with the same parameters and units.
 
         Each run has its own noise and initial state. Run 0 is `networks.series`.
@@ -155,7 +155,7 @@ def simulate_hopf_people(
     )
 
 
-def _hopf_runs(network: Hopf, seed: int, runs: Sequence[int]) -> Array:
+def _hopf_runs(network: Hopf, seed: int, runs: Sequence[int]) -> Float64:
     people, regions = network.bifurcation.shape
     shape = (2, regions)
     initial = [
@@ -178,7 +178,7 @@ def streams_of_runs(
 
 def simulate_weights(
     people: int, regions: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], Array, tuple[str, ...]]:
+) -> tuple[Float32, Float64, tuple[str, ...]]:
     """Draw people's structural connectomes, for regions in two mirrored hemispheres.
 
     Weights decrease with the distance between regions, and vary between pairs and between people by
@@ -214,9 +214,9 @@ def simulate_weights(
     return normalised(np.exp(log_weights) * (log_weights >= least)), positions, names
 
 
-def _symmetric(rng: np.random.Generator, shape: tuple[int, ...], sd: float) -> Array:
+def _symmetric(rng: np.random.Generator, shape: tuple[int, ...], sd: float) -> Float64:
     drawn = np.triu(rng.normal(0.0, sd, shape), 1)
-    symmetric: Array = drawn + np.swapaxes(drawn, -1, -2)
+    symmetric: Float64 = drawn + np.swapaxes(drawn, -1, -2)
     return symmetric
 
 
@@ -245,7 +245,7 @@ def write_people(folder: Path, people: SimulatedPeople) -> None:
 
 
 def write_regional(
-    path: Path, networks: Networks, columns: Mapping[str, NDArray[np.floating]]
+    path: Path, networks: Networks, columns: Mapping[str, Floats]
 ) -> None:
     """Write a table with a row for each region of each person, of arrays (people, regions)."""
     participants = [f"sub-{label}" for label in networks.people]

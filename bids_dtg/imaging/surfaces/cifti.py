@@ -16,10 +16,9 @@ from typing import Any, ClassVar
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Floats, Indices
 from bids_dtg.errors import RunError, UnusableMapError
-from bids_dtg.imaging.grid import Float32, Indices
 from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.imaging.surfaces.meshes import read_arrays, read_template
@@ -89,7 +88,7 @@ def standard_grayordinates() -> Any:
 
 
 def encode_dscalar(
-    values: NDArray[np.floating[Any]],
+    values: Floats,
     names: Sequence[str],
     *,
     cortex_only: bool = False,
@@ -320,9 +319,7 @@ class ParcelPlaces(ListedPlaces):
             self.atlas,
         )
 
-    def encode_maps(
-        self, values: NDArray[np.floating[Any]], names: Sequence[str]
-    ) -> bytes:
+    def encode_maps(self, values: Floats, names: Sequence[str]) -> bytes:
         """Return the bytes of a .pscalar.nii file of named maps (maps, parcels)."""
         return _head(names, self.axis, _PARCELS) + np.asarray(values, "<f4").T.tobytes()
 

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Floats, Indices, Mask, Values
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import Indices, Mask, Points, Stored
+from bids_dtg.imaging.grid import Points, Stored
 from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -165,7 +165,7 @@ def read_arrays(name: str) -> Mapping[str, Stored]:
         return {key: _shared(arrays[key]) for key in arrays.files}
 
 
-def _shared(values: NDArray[Any]) -> NDArray[Any]:
+def _shared(values: Values) -> Values:
     """Make a cached array read-only, as nilearn would move vertices in place."""
     values.setflags(write=False)
     return values
@@ -236,7 +236,7 @@ def _read_gifti(path: Path) -> tuple[Points, Indices, Points]:
     return np.asarray(points, np.float64), np.asarray(faces, np.intp), centre
 
 
-def _require_finite(points: NDArray[Any], path: Path) -> None:
+def _require_finite(points: Values, path: Path) -> None:
     number = np.count_nonzero(~np.isfinite(points).all(axis=1))
     if number:
         raise RunError(
@@ -245,7 +245,7 @@ def _require_finite(points: NDArray[Any], path: Path) -> None:
 
 
 def encode_metrics(
-    maps: NDArray[np.floating[Any]], hemisphere: Hemisphere, *, names: Sequence[str]
+    maps: Floats, hemisphere: Hemisphere, *, names: Sequence[str]
 ) -> bytes:
     """Return the bytes of a .func.gii file of maps (n, vertices); equal input gives equal bytes.
 
@@ -434,7 +434,7 @@ def _read_mesh(path: Path) -> tuple[Points, Indices, Points]:
     return points @ _axes_of_image(facts, path) + centre, faces, centre
 
 
-def _axes_of_image(facts: Mapping[str, Any], path: Path) -> NDArray[np.float64]:
+def _axes_of_image(facts: Mapping[str, Any], path: Path) -> Float64:
     """Return the turn (3, 3) of vertices, as rows, from FreeSurfer's coordinates to the scanner's.
 
     Vertices are relative to the centre of its image and to axes that are those of a usual
@@ -442,7 +442,7 @@ def _axes_of_image(facts: Mapping[str, Any], path: Path) -> NDArray[np.float64]:
     """
     # Rows are directions in the scanner's space.
     own_axes = np.array([facts[key] for key in _AXES])
-    turn: NDArray[np.float64] = np.transpose(_USUAL_AXES) @ own_axes
+    turn: Float64 = np.transpose(_USUAL_AXES) @ own_axes
     if not np.allclose(turn @ turn.T, np.eye(3), atol=_ROUGHLY):
         raise RunError(
             f"{path} states axes of its image that are not perpendicular (xras, yras, zras)",
@@ -529,8 +529,8 @@ def _on_unit_sphere(points: Points) -> Points:
 
 
 def _in_triangles(
-    corners: NDArray[np.float64], points: Points, near: int
-) -> tuple[Indices, NDArray[np.float64]]:
+    corners: Float64, points: Points, near: int
+) -> tuple[Indices, Float64]:
     """Find the triangle that contains each point, and the point's barycentric coordinates.
 
     Parameters

@@ -6,22 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Mask
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import (
-    TEMPLATE_GRIDS,
-    Affine,
-    Float32,
-    Grid,
-    Indices,
-    Mask,
-    Points,
-    apply_affine,
-)
+from bids_dtg.imaging.grid import TEMPLATE_GRIDS, Affine, Grid, Points, apply_affine
 from bids_dtg.imaging.places import VoxelPlaces, read_statmap_volume, sample_statmap
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import (
@@ -72,7 +62,7 @@ class Painting:
         """(points,), whether a point is partly in a parcel, which none is."""
         return np.zeros(len(self.parcel), bool)
 
-    def apply(self, maps: NDArray[np.floating[Any]]) -> Float32:
+    def apply(self, maps: Floats) -> Float32:
         """Return values of parcels, (maps, parcels), at the points, (maps, points)."""
         values = maps[:, self.parcel].astype(np.float32)
         values[:, ~self.whole] = np.nan
@@ -212,7 +202,7 @@ def read_over_parcels(places: ParcelPlaces, space: str, path: Path) -> Float32:
 
 
 def _painted_values(
-    places: ParcelPlaces, space: str, volume: NDArray[np.float64], affine: Affine
+    places: ParcelPlaces, space: str, volume: Float64, affine: Affine
 ) -> Float32 | None:
     """Return the values of parcels in a painted map, (parcels,); None: it is not painted.
 

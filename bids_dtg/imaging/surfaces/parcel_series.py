@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import nibabel as nib
 import numpy as np
 
+from bids_dtg.array_types import Float32, Indices
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.regions import read_series
-from bids_dtg.imaging.grid import Float32, Indices
 from bids_dtg.imaging.nifti import reading_image, require_end
 from bids_dtg.imaging.surfaces.cifti import (
     CORTEX,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float64, Indices, Mask
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import file_state
-from bids_dtg.imaging.grid import Indices, Mask, Points
+from bids_dtg.imaging.grid import Points
 from bids_dtg.imaging.nifti import read_header, read_single
 from bids_dtg.imaging.sampling import LinearSampling
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, mesh_size
@@ -54,7 +54,7 @@ class ParcelVertices:
         """Number of parcels."""
         return len(self.sizes)
 
-    def means(self, usable: Mask) -> tuple[Any, NDArray[np.float64]]:
+    def means(self, usable: Mask) -> tuple[Any, Float64]:
         """Return the weights of the mean of each parcel over usable vertices.
 
         Parameters

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bids_dtg.array_types import Float64, Floats, Indices
 from bids_dtg.cohort.recognised_participants import (
     EXCLUDED,
     left_out_table,
@@ -39,7 +40,6 @@ from bids_dtg.stats.verdict import (
     not_computable,
 )
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
-from bids_dtg.twin.array_types import Array, Floats, Indices
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.interventions import (
@@ -91,7 +91,7 @@ _CAN_WRITE = (
 )
 Row = dict[str, Any]
 # Connectomes, mean times, covariates and numbers of families of training people; their ridges.
-_Known = tuple[tuple[Floats, Array, Array | None, Indices], Ridges]
+_Known = tuple[tuple[Floats, Float64, Float64 | None, Indices], Ridges]
 _FUNCTION = Column(
     "function",
     "Function of the twins' behaviour: mean response time of a task (rt), that in the second "
@@ -173,9 +173,9 @@ class _Move:
 
     target: int  # row of the function
     keys: Row  # direction, way and function, in words
-    delta: Array  # (edges,): a step of one SD
-    after: tuple[Array, ...]  # by step size: (people, functions)
-    change: Array  # (people, functions): by the step of verdicts
+    delta: Float64  # (edges,): a step of one SD
+    after: tuple[Float64, ...]  # by step size: (people, functions)
+    change: Float64  # (people, functions): by the step of verdicts
 
     @property
     def words(self) -> str:
@@ -189,9 +189,9 @@ class _Study:
 
     functions: tuple[Target, ...]
     people: Cohort
-    gradients: Array  # (functions, edges)
-    before: Array  # (people, functions)
-    observed: Array
+    gradients: Float64  # (functions, edges)
+    before: Float64  # (people, functions)
+    observed: Float64
     refused: dict[str, str]  # by function: why nothing is moved
     slopes: tuple[Slope, ...] = ()
     moves: tuple[_Move, ...] = ()
@@ -199,7 +199,7 @@ class _Study:
     null: dict[str, Row] = field(default_factory=dict)
     without_null: str = "no function is predicted"  # why there is none
 
-    def mean(self, values: Array) -> Interval:
+    def mean(self, values: Float64) -> Interval:
         """Return the mean of changes (people,); a family is resampled, and counts, as one."""
         return bootstrap_interval(family_means(values, self.people.kin))
 
@@ -318,7 +318,7 @@ def _studied(
     )
 
 
-def _in_measures(gradients: Array, connectomes: Floats, ridges: Ridges) -> Array:
+def _in_measures(gradients: Float64, connectomes: Floats, ridges: Ridges) -> Float64:
     """Return gradients in predicted measures, (functions, measures), of gradients in edges.
 
     First layers of hypernetworks follow the ridges, so a function is nearly linear in their
@@ -362,8 +362,8 @@ def _null(
     fitted: Fitted,
     unseen: Floats,
     training: _Known | None,
-    gradients: Array | None,
-    observed: Array,
+    gradients: Float64 | None,
+    observed: Float64,
     permutations: int,
     seed: int,
 ) -> tuple[dict[str, Row], str]:
@@ -574,7 +574,7 @@ def _region_names(bundle: TwinBundle, names: Sequence[str]) -> tuple[str, ...]:
     return bundle.regions or tuple(f"region {place}" for place in range(1, number + 1))
 
 
-def region_means(edges: Array, regions: int) -> Array:
+def region_means(edges: Float64, regions: int) -> Float64:
     """Return the mean over the edges of each region, (regions,); edges are pairs row by row.
 
     Examples
@@ -718,7 +718,7 @@ def _matrices(
     study: _Study, regions: Sequence[str]
 ) -> tuple[figures.Figure | None, ...]:
     """Return the gradients as matrices; functions of one unit share a scale."""
-    maps: dict[float, dict[str, Array]] = {}
+    maps: dict[float, dict[str, Float64]] = {}
     rows, columns = np.triu_indices(len(regions), 1)
     for function, edges in zip(study.functions, study.gradients, strict=True):
         if len(regions) and edges.any():
@@ -735,7 +735,7 @@ def _matrices(
     )
 
 
-def _draw_regions(means: Array, atlas: Atlas) -> bytes:
+def _draw_regions(means: Float64, atlas: Atlas) -> bytes:
     """Draw values of an atlas's parcels, on the surface or in a glass brain; return a PNG file."""
     inside = atlas.columns < len(means)
     if atlas.surface is None:

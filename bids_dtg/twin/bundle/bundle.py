@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bids_dtg.array_types import Float64, Values
 from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.bundles.fitted import (
     REGIONS,
@@ -26,7 +27,6 @@ from bids_dtg.bundles.fitted import (
 from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
-from bids_dtg.twin.array_types import Array, Values
 from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class TwinBundle(FittedBundle[TwinPart]):
     # Applied to connectomes before the twin; None: they are as measured.
     adjustment: Adjustment | None
     bold_regions: tuple[str, ...]  # names of the regions of task BOLD; (): none
-    bold_arrays: Mapping[str, Array]  # of the read-out, by name
+    bold_arrays: Mapping[str, Float64]  # of the read-out, by name
 
     @classmethod
     def of_fitted(

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from bids_dtg.array_types import Float64, Floats, Indices, Integers, Mask, Values
 from bids_dtg.stats.agreement import stepped_up
 from bids_dtg.stats.correlation import correlation_interval, weighted_correlation
 from bids_dtg.stats.metrics import rivals
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
 from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
-from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Integers, Values
 from bids_dtg.twin.bold import group_t
 from bids_dtg.twin.judging.predictions import (
     GROUP,
@@ -93,7 +93,7 @@ class Score:
 class Evaluation:
     """How well twins and baselines predict people."""
 
-    observed: Array  # (people, targets), seconds
+    observed: Float64  # (people, targets), seconds
     scores: tuple[Score, ...]
     ceilings: Mapping[str, Interval]  # by target: noise ceiling of r over people
     matching: Mapping[str, Any] | None  # from `match`; None: no two people share a fit
@@ -201,8 +201,8 @@ class _Evaluating:
     def _compared(
         self,
         key: tuple[str, str, str],
-        figures: Mapping[str, Array],
-        used: Flags | None = None,
+        figures: Mapping[str, Float64],
+        used: Mask | None = None,
     ) -> Iterator[Score]:
         """Score models by the mean over people of a metric (people,), or of used trials' means."""
         values_of_models = figures
@@ -266,10 +266,10 @@ class _Evaluating:
         score = Score("loss", "", "", OTHERS, value, None, len(rows), verdict)
         return matching, [score]
 
-    def _mean(self, values: Array) -> Interval:
+    def _mean(self, values: Float64) -> Interval:
         return bootstrap_interval(values, seed=self.seed, draws=_DRAWS)
 
-    def _difference(self, values: Array, families: Indices | None = None) -> Verdict:
+    def _difference(self, values: Float64, families: Indices | None = None) -> Verdict:
         return judge_differences(
             values,
             self.families if families is None else families,
@@ -277,13 +277,13 @@ class _Evaluating:
             seed=self.seed,
         )
 
-    def _gain(self, twin: Array, rival: Array, observed: Array) -> Verdict | None:
+    def _gain(self, twin: Float64, rival: Float64, observed: Float64) -> Verdict | None:
         """Test whether the twin's r is larger than that of another model."""
         complete = np.isfinite([twin, rival, observed]).all(axis=0)
         *models, target = self._within(twin, rival, observed)
         predictions = np.stack(models)
 
-        def difference(counts: Array) -> Array:
+        def difference(counts: Float64) -> Float64:
             r = weighted_correlation(predictions, target, counts)
             return np.asarray(r[0] - r[1])
 
@@ -295,7 +295,7 @@ class _Evaluating:
             seed=self.seed,
         )
 
-    def _within(self, *values: Array) -> list[Array]:
+    def _within(self, *values: Float64) -> list[Float64]:
         """Return values of people who have all of them, minus the mean of their fold if any.
 
         Without a fold of slow people, the training people are quicker than average. The mean that
@@ -314,7 +314,7 @@ class _Evaluating:
         return deviations
 
 
-def even_trials(segments: Segments) -> Flags:
+def even_trials(segments: Segments) -> Mask:
     """Return every other answered trial of each person, task and condition, (people, trials)."""
     even = np.zeros(segments.trials.scored.shape, np.bool_)
     answered = np.isfinite(segments.trials.rt_seconds)
@@ -402,7 +402,7 @@ def match(
     }
 
 
-def mean_of_others(losses: Floats, groups: Integers, families: Integers) -> Array:
+def mean_of_others(losses: Floats, groups: Integers, families: Integers) -> Float64:
     """Return, for each person, the mean loss of other people's twins in the group, (people,).
 
     Parameters
@@ -416,15 +416,15 @@ def mean_of_others(losses: Floats, groups: Integers, families: Integers) -> Arra
     return np.asarray(total / pairs.sum(axis=0))
 
 
-def others_of(groups: Integers, families: Integers) -> Flags:
+def others_of(groups: Integers, families: Integers) -> Mask:
     """Return which pairs of people are of one group and of two families, (people, people)."""
     same_group = groups[:, None] == groups
     return np.asarray(same_group & (families[:, None] != families))
 
 
 def _means_of_families(
-    loss: Array, groups: Integers, families: Integers
-) -> tuple[Array, Integers]:
+    loss: Float64, groups: Integers, families: Integers
+) -> tuple[Float64, Integers]:
     """Return the mean loss of each pair of families, own twins on the diagonal, and the groups."""
     _, first, family = np.unique(families, return_index=True, return_inverse=True)
     share = (family[:, None] == np.arange(len(first))).astype(np.float64)
@@ -435,7 +435,7 @@ def _means_of_families(
     return mean, groups[first]
 
 
-def score_bold(bold: Mapping[str, Values], tasks: TaskSet) -> dict[str, Array]:
+def score_bold(bold: Mapping[str, Values], tasks: TaskSet) -> dict[str, Float64]:
     """Compare predicted with measured BOLD.
 
     Parameters
@@ -479,12 +479,12 @@ def score_bold(bold: Mapping[str, Values], tasks: TaskSet) -> dict[str, Array]:
     }
 
 
-def group_r(scores: Mapping[str, Array], model: str) -> float:
+def group_r(scores: Mapping[str, Float64], model: str) -> float:
     """Return r over regions and tasks of a model's t with the observed t, from `score_bold`."""
     return _r(scores[f"{model}_t"], scores["observed_t"])
 
 
-def _r(predicted: Array, observed: Array) -> float:
+def _r(predicted: Float64, observed: Float64) -> float:
     complete = np.isfinite(predicted) & np.isfinite(observed)
     if complete.sum() < _FEWEST_FIGURES:
         return float("nan")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from bids_dtg.array_types import Float64, Floats, Indices, Integers, Values
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.twin.adjustment import Adjustment, Covariates, mean_of_known
-from bids_dtg.twin.array_types import Array, Floats, Indices, Integers, Values
 from bids_dtg.twin.bold import contrasts, predict_bold, responses
 from bids_dtg.twin.bold_runs import People as BoldOfPeople
 from bids_dtg.twin.decoding import decode
@@ -76,7 +76,7 @@ class Cohort:
             return self.connectomes
         return adjustment.apply(self.connectomes, self.covariates)
 
-    def taken_out(self, adjustment: Adjustment | None) -> Array | None:
+    def taken_out(self, adjustment: Adjustment | None) -> Float64 | None:
         """Return the covariates that `edges` removes, (people, columns); None: none."""
         return None if adjustment is None else adjustment.columns(self.covariates)
 
@@ -97,13 +97,15 @@ class Predicted:
     """A model's predictions for people; None: it does not predict that."""
 
     # (people, targets): mean response times and effects, seconds.
-    times: Array | None = None
-    seconds: Array | None = None  # (people, trials, steps), from each trial's onset
-    answered: Array | None = None  # (people, trials, steps): share of responses by then
-    correct: Array | None = None  # the same, with the correct button
-    shares: Array | None = None  # (people, trials, 3): correct, wrong and miss
+    times: Float64 | None = None
+    seconds: Float64 | None = None  # (people, trials, steps), from each trial's onset
+    answered: Float64 | None = (
+        None  # (people, trials, steps): share of responses by then
+    )
+    correct: Float64 | None = None  # the same, with the correct button
+    shares: Float64 | None = None  # (people, trials, 3): correct, wrong and miss
     button: Integers | None = None  # (people, trials); -1: none
-    losses: Array | None = None  # (people,): cross-entropy of button time series
+    losses: Float64 | None = None  # (people,): cross-entropy of button time series
 
 
 Models = dict[str, Predicted]
@@ -114,7 +116,8 @@ class Judged:
     """Predictions for people by each model, none of which was fitted to them."""
 
     models: Mapping[str, Predicted]  # by name; `TWIN` is one
-    losses: Array  # (people, people): of twins (rows) on people; NaN: of different fits, or unknown
+    # (people, people): of twins (rows) on people; NaN: of different fits, or unknown
+    losses: Float64
     # (people,); None: one fit of other people serves all.
     folds: Indices | None = None
     # `observed`, `twin` and `training_mean`: responses to conditions (people, regions, conditions),
@@ -277,7 +280,7 @@ def predict_by_network(outputs: Outputs, segments: Segments) -> Predicted:
     )
 
 
-def own_losses(buttons: Outputs, segments: Segments) -> Array:
+def own_losses(buttons: Outputs, segments: Segments) -> Float64:
     """Return the cross-entropy of each person's own network, (people,), a mean over scored steps.
 
     Parameters
@@ -296,7 +299,7 @@ def own_losses(buttons: Outputs, segments: Segments) -> Array:
     return np.asarray(total / np.where(count > 0, count, np.nan))
 
 
-def cross_losses(buttons: Outputs, segments: Segments) -> Array:
+def cross_losses(buttons: Outputs, segments: Segments) -> Float64:
     """Return the cross-entropy of each twin's outputs with each person's responses.
 
     The cross-entropy is linear in the responses, so all pairs take two matrix products.
@@ -332,7 +335,7 @@ def _cross_losses(
     outputs: Outputs,
     segments: Segments,
     seed: int,
-) -> Array:
+) -> Float64:
     """Return the loss of each twin on each person's data; if sequences differ, for some people."""
     people = len(edges)
     if len(segments.inputs) == 1:
@@ -369,7 +372,7 @@ def _baselines(
     return models
 
 
-def _encoded(training: Covariates, people: Covariates) -> tuple[Array, Array]:
+def _encoded(training: Covariates, people: Covariates) -> tuple[Float64, Float64]:
     """Return numbers, their squares and levels as features, scaled by training people alone.
 
     Unknown values, and levels that no training person has, become the training mean.
@@ -387,7 +390,9 @@ def _encoded(training: Covariates, people: Covariates) -> tuple[Array, Array]:
     return features[:number], features[number:]
 
 
-def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Array]:
+def _empirical(
+    training: Segments, people: Segments
+) -> tuple[Float64, Float64, Float64]:
     """Return the training people's distributions for the conditions of other people's trials.
 
     Returns
@@ -423,8 +428,8 @@ def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Arra
 
 
 def _stretched(
-    answered: Array, seconds: Array, stretch: Array, segments: Segments
-) -> Array:
+    answered: Float64, seconds: Float64, stretch: Float64, segments: Segments
+) -> Float64:
     """Stretch distributions in time by predicted over mean response times, (people, targets)."""
     columns = [target.what == RT for target in targets_of(segments.tasks)]
     task = np.broadcast_to(segments.trials.task, answered.shape[:2])

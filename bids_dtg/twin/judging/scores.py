@@ -12,14 +12,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bids_dtg.twin.array_types import Flags, Floats, Integers, Values
+from bids_dtg.array_types import Floats, Integers, Mask, Values
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 # A curve that ends lower predicts too few responses for a distribution.
 _LEAST_ANSWERED = 1e-3
 
 
-def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Flags]]:
+def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Mask]]:
     """Yield each task and condition with its scored trials, (people, trials)."""
     rows = segments.trials
     for number, task in enumerate(segments.tasks.tasks):
@@ -28,7 +28,7 @@ def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Flags]]:
             yield task.name, name, rows.scored & in_condition
 
 
-def means(values: Values, used: Flags) -> Values:
+def means(values: Values, used: Mask) -> Values:
     """Return the mean over the last axis of the values that are used; NaN where none is.
 
     Examples
@@ -183,7 +183,7 @@ def _summed(curves: Values, seconds: Values, grid: Values) -> Values:
 
 
 def mean_curve(
-    curves: Values, seconds: Values, used: Flags, window_seconds: float
+    curves: Values, seconds: Values, used: Mask, window_seconds: float
 ) -> Values:
     """Return the mean over people of their mean curve over trials, (2, steps): times, shares.
 

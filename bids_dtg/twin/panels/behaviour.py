@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from bids_dtg.array_types import Floats
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_rows, tsv_text
 from bids_dtg.report.contents import RunFiles
@@ -17,7 +18,6 @@ from bids_dtg.report.numbers import NOT_KNOWN, Cell
 from bids_dtg.report.presentation import Canvas, PanelFile
 from bids_dtg.report.quality import number
 from bids_dtg.report.tables import Table
-from bids_dtg.twin.array_types import Floats
 from bids_dtg.twin.judging.scores import per_second
 
 FILE = FileKind("behaviour", "twin", ".tsv")

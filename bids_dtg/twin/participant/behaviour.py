@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Mask
 from bids_dtg.connectome.design import segment_weight
 from bids_dtg.connectome.parcels import fisher_z, mean_edges, upper_edges
 from bids_dtg.errors import RunError
 from bids_dtg.participants.parcels import MeasuredSeries
-from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Singles
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.judging.scores import (
     mean_curve,
@@ -61,12 +61,12 @@ class AverageBehaviour:
         return np.asarray(self.segments.person(0).run[self.shown.segment], np.intp)
 
     @cached_property
-    def in_own_run(self) -> Flags:
+    def in_own_run(self) -> Mask:
         """Which trials belong to the person's own runs, (trials,)."""
         return np.array([run.is_own for run in self.runs])[self.run]
 
     @cached_property
-    def used(self) -> Flags:
+    def used(self) -> Mask:
         """Which trials count, (trials,): own scored trials; all trials of other people's runs."""
         shown = self.shown
         performed = (shown.task >= 0) & (shown.last_step >= shown.first_step)
@@ -105,7 +105,7 @@ class AverageBehaviour:
         all_curves = observed_curves(self.segments)
         correct_curves = observed_curves(self.segments, correct=True)
         scored = self.in_own_run & self.shown.scored
-        sources: dict[Of, tuple[Any, Any, Any, Flags]] = {
+        sources: dict[Of, tuple[Any, Any, Any, Mask]] = {
             "person": (all_curves[0][0], correct_curves[0][0], all_curves[1][0], scored)
         }
         networks: dict[Of, Decoded | None] = {"twin": self.twin, "group": self.group}
@@ -132,13 +132,13 @@ class AverageBehaviour:
                         task.name, name, of, int(used.sum()), grid, share, right
                     )
 
-    def _trials(self, task: int, condition: int) -> Flags:
+    def _trials(self, task: int, condition: int) -> Mask:
         rows = self.shown
         return np.asarray(
             self.used & (rows.task == task) & (rows.condition == condition)
         )
 
-    def _row(self, task: str, condition: str, trials: Flags) -> Row:
+    def _row(self, task: str, condition: str, trials: Mask) -> Row:
         rows = self.shown
         observed = trials & self.in_own_run & rows.scored
         answered = observed & np.isfinite(rows.rt_seconds)
@@ -161,7 +161,7 @@ class AverageBehaviour:
         }
 
     @cached_property
-    def _outcomes(self) -> Array:
+    def _outcomes(self) -> Float64:
         """Predicted shares (trials, 3) of correct, wrong and missed."""
         return outcome_shares(self.twin.ends, self.shown.correct_button)
 
@@ -197,7 +197,7 @@ class AverageBehaviour:
         }
 
 
-def _mean_rt(decoded: Decoded | None, trials: Flags) -> float:
+def _mean_rt(decoded: Decoded | None, trials: Mask) -> float:
     """Return the mean over trials of a network's mean response times; NaN if there is none."""
     if decoded is None:
         return np.nan
@@ -228,7 +228,7 @@ def _button(names: tuple[str, ...], number: int) -> str | None:
 def behave(
     fitted: Fitted,
     bundle: TwinBundle,
-    edges: Singles,
+    edges: Float32,
     runs: Sequence[PerformedRun],
     notes: tuple[str, ...] = (),
 ) -> AverageBehaviour:
@@ -265,7 +265,7 @@ def behave(
     )
 
 
-def _bold(fitted: Fitted, edges: Singles, segments: Segments) -> list[BoldRun | None]:
+def _bold(fitted: Fitted, edges: Float32, segments: Segments) -> list[BoldRun | None]:
     """Return the BOLD of a twin in the units of the measured one; none without a read-out."""
     from bids_dtg.twin.bold import predict_bold
 
@@ -314,12 +314,12 @@ class AverageConnectome:
         )
 
     @cached_property
-    def edges(self) -> Array:
+    def edges(self) -> Float64:
         """Fisher z (regions, regions), NaN on the diagonal and where no run has a value."""
         return mean_edges([fisher_z(run.fc) for run in self.runs], self.weights)
 
     @property
-    def upper(self) -> Singles:
+    def upper(self) -> Float32:
         """The edges (edges,) as twins read them: the upper triangle row by row."""
         return upper_edges(self.edges).astype(np.float32)
 

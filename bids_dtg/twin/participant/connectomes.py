@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from bids_dtg.array_types import Float32, Float64, Floats
 from bids_dtg.cohort.participant_sources import (
     ParticipantSource,
     read_rows,
@@ -34,9 +35,8 @@ from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.run import is_rest
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import InputOptions, Settings
-from bids_dtg.twin.array_types import Array, Floats, Singles
 
-Edges = Singles
+Edges = Float32
 
 CONNECTOME = "the connectome"  # in the names of sketches
 # Value of stat- of the connectomes that the participant level writes.
@@ -217,7 +217,7 @@ def _count_edges(arrays: ArrayPeople) -> int:
     return edges
 
 
-def edge_faults(values: Array) -> list[str]:
+def edge_faults(values: Float64) -> list[str]:
     """List faults of a person's edges (edges,)."""
     if unknown := int((~np.isfinite(values)).sum()):
         return [f"{unknown} of {values.size} edges are NaN or infinite"]
@@ -232,7 +232,7 @@ def edge_faults(values: Array) -> list[str]:
     return []
 
 
-def _series_faults(regions: tuple[str, ...], values: Array) -> list[str]:
+def _series_faults(regions: tuple[str, ...], values: Float64) -> list[str]:
     """List faults of a person's series (regions, frames)."""
     finite = np.isfinite(values).all(axis=1)
     constant = finite & (values == values[:, :1]).all(axis=1)
@@ -268,7 +268,7 @@ _KIND = TableKind(
 class _Average(TableContent):
     """A connectome of an average of runs."""
 
-    edges: Array  # (edges,), Fisher z
+    edges: Float64  # (edges,), Fisher z
 
     @property
     def runs(self) -> frozenset[str]:

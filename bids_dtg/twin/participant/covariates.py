@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from bids_dtg.array_types import Values
 from bids_dtg.cohort.group_participants import table_path
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import Column, read_participants
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.twin.adjustment import Adjustment, Covariates
-from bids_dtg.twin.array_types import Values
 
 
 def read_covariates(

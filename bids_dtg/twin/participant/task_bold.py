@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bids_dtg.array_types import Float32
 from bids_dtg.cohort.region_tables import RegionTables, TableKind, list_tables
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_json_object
@@ -27,7 +28,6 @@ from bids_dtg.inputs.run import NamedFile, RestRun, belongs_to, require_one
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.request import AveragedRuns, plan_averages
 from bids_dtg.settings import Settings
-from bids_dtg.twin.array_types import Singles
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.participant.events import Behaviour
 
@@ -281,7 +281,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], BoldRun]:
         ) from err
 
 
-def _trimmed(values: Singles, tr_seconds: float) -> BoldRun | None:
+def _trimmed(values: Float32, tr_seconds: float) -> BoldRun | None:
     """Return a run (frames, places) without the frames after its end; None: it has no value."""
     measured = np.flatnonzero(np.isfinite(values).any(axis=1))
     return BoldRun(values[: measured[-1] + 1], tr_seconds) if len(measured) else None

@@ -9,8 +9,8 @@ from zlib import crc32
 import numpy as np
 from scipy.signal import lfilter
 
+from bids_dtg.array_types import Float64
 from bids_dtg.phantom.streams import Purpose, stream
-from bids_dtg.twin.array_types import Array
 from bids_dtg.twin.bold_runs import BoldRun, convolved
 from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.phantom.world import TASKS, TRAITS
@@ -26,7 +26,7 @@ _RESPONSES = (0.3, 1.0)  # smallest and largest mean response
 _NOISE_SD, _PERSISTENCE = 0.5, 0.4  # from volume to volume
 
 
-def true_responses(people: TwinPeople, kind: Kind = "known") -> Array:
+def true_responses(people: TwinPeople, kind: Kind = "known") -> Float64:
     """Return the response of each region to each condition, (people, regions, conditions).
 
     Parameters
@@ -113,7 +113,7 @@ def simulate_bold(
     return everybody
 
 
-def _draw(run: Trials, sizes: Array, rng: np.random.Generator) -> BoldRun:
+def _draw(run: Trials, sizes: Float64, rng: np.random.Generator) -> BoldRun:
     """Draw the BOLD of a run from responses to conditions, (regions, conditions of all tasks)."""
     seconds = np.arange(0.0, run.run_seconds, TR_SECONDS)
     ends = run.onset_seconds + run.display_seconds

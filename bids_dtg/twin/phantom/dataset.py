@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
+from bids_dtg.array_types import Float32, Float64, Floats
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.regions import (
     BLOCK,
@@ -25,7 +26,6 @@ from bids_dtg.phantom.regions import (
 )
 from bids_dtg.phantom.run import correlated, persistence_of, write_series
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
-from bids_dtg.twin.array_types import Array, Floats, Singles
 from bids_dtg.twin.phantom.bold import TR_SECONDS, simulate_bold
 from bids_dtg.twin.phantom.files import write_events, write_truth
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
@@ -106,7 +106,7 @@ class TwinPhantom(RegionPhantom):
         parcels = Parcels.around(places, names, load_anatomy(block))
         return cls(plan, parcels, people.labels, people)
 
-    def draw_rest(self, person: int) -> Singles:
+    def draw_rest(self, person: int) -> Float32:
         """Draw series with a person's connectome as correlations, (frames, regions)."""
         plan = self.plan
         return draw_rest(
@@ -145,7 +145,7 @@ class TwinPhantom(RegionPhantom):
                     )
 
     def _write_task_run(
-        self, root: Path, person: int, task: str, series: Singles
+        self, root: Path, person: int, task: str, series: Float32
     ) -> None:
         """Write a person's task run from series (frames, regions)."""
         session = crc32(task.encode())
@@ -157,7 +157,7 @@ class TwinPhantom(RegionPhantom):
 _LEAST_EIGENVALUE = 0.05  # smallest one of the series' correlation matrix
 
 
-def possible_edges(edges: Floats, regions: int) -> Singles:
+def possible_edges(edges: Floats, regions: int) -> Float32:
     """Return connectomes that series can have, approximately the nearest ones.
 
     Eigenvalues of the correlations below 0.05 become 0.05, and the diagonal is 1 again.
@@ -192,7 +192,7 @@ def possible_edges(edges: Floats, regions: int) -> Singles:
     return possible.astype(np.float32)
 
 
-def correlations(edges: Floats, regions: int) -> Array:
+def correlations(edges: Floats, regions: int) -> Float64:
     """Return correlations (..., regions, regions) of edges (..., edges) in Fisher z.
 
     Examples
@@ -215,7 +215,7 @@ def draw_rest(
     *,
     frames: int,
     persistence: float,
-) -> Singles:
+) -> Float32:
     """Draw series of rest whose sample correlations are exactly those of a connectome.
 
     Parameters

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bids_dtg.twin.array_types import Array
+from bids_dtg.array_types import Float64
 
 # Below this time, in units of the squared separation, the series for short times is used. At this
 # time, 4 terms of either series are exact to 1e-15.
@@ -25,7 +25,7 @@ _GRID = 2048  # points of each distribution that is inverted
 _TAIL = 30.0  # the grid ends where about e^-30 of the decisions are left
 
 
-def mean_decision_seconds(drift: ArrayLike, boundary: ArrayLike) -> Array:
+def mean_decision_seconds(drift: ArrayLike, boundary: ArrayLike) -> Float64:
     """Return the mean decision time, a / (2v) tanh(av / 2).
 
     Parameters
@@ -50,7 +50,7 @@ def mean_decision_seconds(drift: ArrayLike, boundary: ArrayLike) -> Array:
     return np.asarray(a / (2.0 * v) * np.tanh(a * v / 2.0))
 
 
-def share_correct(drift: ArrayLike, boundary: ArrayLike) -> Array:
+def share_correct(drift: ArrayLike, boundary: ArrayLike) -> Float64:
     """Return the probability of the correct choice, 1 / (1 + exp(-av)).
 
     Examples
@@ -63,7 +63,7 @@ def share_correct(drift: ArrayLike, boundary: ArrayLike) -> Array:
     return np.asarray(expit(np.multiply(drift, boundary, dtype=np.float64)))
 
 
-def share_decided(seconds: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> Array:
+def share_decided(seconds: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> Float64:
     """Return the share of decisions made by a time: the distribution function.
 
     It is the same for correct and wrong decisions.
@@ -98,7 +98,7 @@ def share_decided(seconds: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> 
     return np.clip(share, 0.0, 1.0)
 
 
-def _decided_early(u: Array, m: Array) -> Array:
+def _decided_early(u: Float64, m: Float64) -> Float64:
     """Sum over mirrored images of the boundary: inverse Gaussian distributions."""
     from scipy.special import log_ndtr
 
@@ -113,7 +113,7 @@ def _decided_early(u: Array, m: Array) -> Array:
     return share
 
 
-def _undecided_late(u: Array, m: Array) -> Array:
+def _undecided_late(u: Float64, m: Float64) -> Float64:
     """Sum over the odd standing waves between the boundaries."""
     log_cosh = np.logaddexp(m / 2.0, -m / 2.0)
     share = np.zeros_like(u)
@@ -126,7 +126,7 @@ def _undecided_late(u: Array, m: Array) -> Array:
 
 def decision_quantiles(
     shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike
-) -> Array:
+) -> Float64:
     """Return the times by which given shares of the decisions are made.
 
     Each row's distribution is computed on a grid of 2,048 times and inverted linearly; an
@@ -160,12 +160,12 @@ def decision_quantiles(
     # All rows in one inversion: row r's shares lie between r and r + 1.
     row = np.arange(len(drift))[:, None]
     u = np.interp((shares + row).ravel(), (decided + row).ravel(), grid.ravel())
-    times: Array = u.reshape(shares.shape) * boundary[:, None] ** 2
+    times: Float64 = u.reshape(shares.shape) * boundary[:, None] ** 2
     return times
 
 
-def _grid(m: Array) -> Array:
+def _grid(m: Float64) -> Float64:
     """Return times (rows, points) from 0 until all is decided, denser at the start."""
     end = 1.0 / (2.0 * np.maximum(m, 1.0)) + 2.0 * _TAIL / (m**2 + np.pi**2)
-    grid: Array = end[:, None] * np.linspace(0.0, 1.0, _GRID) ** 2
+    grid: Float64 = end[:, None] * np.linspace(0.0, 1.0, _GRID) ** 2
     return grid

@@ -8,8 +8,8 @@ from zlib import crc32
 
 import numpy as np
 
+from bids_dtg.array_types import Float32, Float64, Floats, Indices, Integers, Mask
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
-from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Integers, Singles
 from bids_dtg.twin.phantom.diffusion import (
     decision_quantiles,
     mean_decision_seconds,
@@ -44,11 +44,11 @@ class TwinPeople:
     # Numbers in the cohort: the same number is the same person.
     persons: tuple[int, ...]
     # (people, edges): upper triangle row by row, Fisher z
-    connectomes: Singles
-    traits: Array  # (people, traits): mean 0, variance 1
+    connectomes: Float32
+    traits: Float64  # (people, traits): mean 0, variance 1
     # (people, parameters): part that is independent of traits, standardised
-    independent: Array
-    lapses: Array  # (people,): share of trials without a response
+    independent: Float64
+    lapses: Float64  # (people,): share of trials without a response
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class TwinPeople:
         return tuple(f"c{self.cohort}p{person:04d}" for person in self.persons)
 
     @property
-    def parameters(self) -> Array:
+    def parameters(self) -> Float64:
         """True parameters, (people, 5), in the order of `world.PARAMETERS`."""
         shared = self.world.difficulty.shared
         traits = self.traits @ self.world.weights
@@ -151,7 +151,7 @@ class TwinPeople:
             )
         return [list(runs) for runs in zip(*by_sequence, strict=True)]
 
-    def mean_rt_seconds(self, task: str) -> Array:
+    def mean_rt_seconds(self, task: str) -> Float64:
         """Return true mean response times, (people, 2), in both conditions of a task.
 
         ``faces``: shape, face; ``stroop``: congruent, incongruent. All responses count, also those
@@ -162,12 +162,12 @@ class TwinPeople:
         start = start_seconds(parameters, task)
         return np.asarray(start + mean_decision_seconds(drifts, boundary))
 
-    def share_correct(self, task: str) -> Array:
+    def share_correct(self, task: str) -> Float64:
         """Return true shares of correct responses among all responses, (people, 2)."""
         parameters = self.parameters
         return share_correct(drifts_of(parameters, task), parameters[:, 1:2])
 
-    def effects(self, task: str) -> Array:
+    def effects(self, task: str) -> Float64:
         """Return the true effect on the mean response time, (people,): second minus first.
 
         Examples
@@ -179,7 +179,7 @@ class TwinPeople:
         first, second = self.mean_rt_seconds(task).T
         return np.asarray(second - first)
 
-    def functions(self, sequences: Sequence[str]) -> dict[str, Array]:
+    def functions(self, sequences: Sequence[str]) -> dict[str, Float64]:
         """Return true mean response times over the trials of sequences, and true effects."""
         functions = {}
         for name in sequences:
@@ -249,7 +249,7 @@ def simulate_twin_people(
 
 def _person(
     world: TwinWorld, cohort: int, person: int
-) -> tuple[Singles, Array, Array, float]:
+) -> tuple[Float32, Float64, Float64, float]:
     """Draw a person's connectome, traits, independent parameters and quantile of lapse shares."""
     rng = stream(world.seed, Purpose.TWIN_PERSON, cohort=cohort, person=person)
     traits = rng.standard_normal(TRAITS)
@@ -270,10 +270,10 @@ SHORTEST_SECONDS = 0.2
 
 def respond(
     sequence: TrialSequence,
-    parameters: Array,
-    lapses: Array,
-    state: Array,
-    uniforms: Array,
+    parameters: Float64,
+    lapses: Float64,
+    state: Float64,
+    uniforms: Float64,
 ) -> list[Trials]:
     """Simulate people's responses to a sequence.
 
@@ -323,8 +323,8 @@ def respond(
 
 
 def _decisions(
-    trials: Trials, parameters: Array, uniforms: Array
-) -> tuple[Array, Flags]:
+    trials: Trials, parameters: Float64, uniforms: Float64
+) -> tuple[Float64, Mask]:
     """Return response times in seconds and whether choices are correct, (people, trials)."""
     task, boundary = trials.task.name, parameters[:, 1]
     drifts, start = drifts_of(parameters, task), start_seconds(parameters, task)
@@ -341,7 +341,7 @@ def _decisions(
     return seconds, correct
 
 
-def _wrong_buttons(sequence: TrialSequence, uniform: Array) -> Indices:
+def _wrong_buttons(sequence: TrialSequence, uniform: Float64) -> Indices:
     """Return the button of each trial if the choice is wrong, (people, trials)."""
     trials, lure = sequence.trials, sequence.lure
     trial, count = np.arange(len(lure)), len(trials.task.buttons)

@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
+from bids_dtg.array_types import Codes, Float64, Floats
 from bids_dtg.files.foreign import parse_table
 from bids_dtg.files.text import read_packaged
 from bids_dtg.phantom.streams import Purpose, stream
-from bids_dtg.twin.array_types import Array, Codes, Floats
 from bids_dtg.twin.tasks import Task, find_task
 from bids_dtg.twin.trials import Trials, read_trials
 
@@ -75,17 +75,19 @@ class TwinWorld:
     seed: int
     regime: Regime
     regions: int
-    mean: Array  # (edges,): connectome without traits, Fisher z
-    loadings: Array  # (traits, edges): effect of one unit of a trait on the connectome
-    nuisance: Array  # (components, edges): the same for components without effect on behaviour
-    weights: Array  # (traits, parameters): orthonormal columns
+    mean: Float64  # (edges,): connectome without traits, Fisher z
+    loadings: (
+        Float64  # (traits, edges): effect of one unit of a trait on the connectome
+    )
+    nuisance: Float64  # (components, edges): the same for components without effect on behaviour
+    weights: Float64  # (traits, parameters): orthonormal columns
 
     @property
     def difficulty(self) -> Difficulty:
         """Parameters of the regime."""
         return REGIMES[self.regime]
 
-    def traits_of(self, delta_edges: Floats) -> Array:
+    def traits_of(self, delta_edges: Floats) -> Float64:
         """Return the change of traits that corresponds to a change of the connectome.
 
         The change is projected on the generating loadings and nuisance components together, by
@@ -153,12 +155,12 @@ def simulate_twin_world(regime: Regime, *, regions: int = 100, seed: int) -> Twi
     )
 
 
-def _mean_connectome(regions: int, sd: float, rng: np.random.Generator) -> Array:
+def _mean_connectome(regions: int, sd: float, rng: np.random.Generator) -> Float64:
     """Draw mean edges, stronger within networks than between them."""
     network = np.arange(regions) * _NETWORKS // regions
     rows, columns = np.triu_indices(regions, 1)
     level = np.where(network[rows] == network[columns], _MEAN_WITHIN, _MEAN_BETWEEN)
-    mean: Array = level + rng.normal(0.0, sd, len(rows))
+    mean: Float64 = level + rng.normal(0.0, sd, len(rows))
     return mean
 
 
@@ -180,7 +182,7 @@ RUN_SD, TREND_SD = 0.035, 0.10
 _LAPSE_MEAN, _LAPSE_SD = 0.022, 0.057
 
 
-def parameters_of(standard: Floats) -> Array:
+def parameters_of(standard: Floats) -> Float64:
     """Return parameters from standardised ones, (people, 5).
 
     Examples
@@ -191,18 +193,18 @@ def parameters_of(standard: Floats) -> Array:
     return np.asarray(np.maximum(MEANS + SDS * standard, _LEAST))
 
 
-def start_seconds(parameters: Array, task: str) -> Array:
+def start_seconds(parameters: Float64, task: str) -> Float64:
     """Return the non-decision time in both conditions of a task, (people, 2)."""
     return np.asarray(parameters[:, :1] + np.array([0.0, _DELAYS[task]]))
 
 
-def drifts_of(parameters: Array, task: str) -> Array:
+def drifts_of(parameters: Float64, task: str) -> Float64:
     """Return the drift in both conditions of a task, (people, 2)."""
     drift, cost = parameters[:, 2], parameters[:, _COSTS[task]]
     return np.maximum(np.stack([drift, drift - cost], axis=1), _LEAST_DRIFT)
 
 
-def lapses_of(uniform: Array) -> Array:
+def lapses_of(uniform: Float64) -> Float64:
     """Return shares of trials without a response from quantiles (0 to 1) over people."""
     from scipy.special import betaincinv
 

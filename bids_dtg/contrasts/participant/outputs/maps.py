@@ -17,8 +17,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.asymmetry import (
     ASYMMETRY,
@@ -53,7 +53,7 @@ from bids_dtg.version import __version__
 File = tuple[PurePosixPath, bytes | dict[str, Any]]
 Entities = Mapping[str, str]  # BIDS entities that an average's file names share
 # (contrasts, voxels), of all contrasts of the model; NaN: no value.
-Maps = NDArray[np.float32]
+
 
 WORDS = tomllib.loads(read_packaged(__package__, "words.toml"))
 _STEPS = 255  # largest 8-bit value
@@ -67,7 +67,7 @@ class AverageMaps:
     """The maps of an average that are written."""
 
     entities: Entities  # of the average
-    values: Maps  # at the model's places, or at those of another space or atlas
+    values: Float32  # at the model's places, or at those of another space or atlas
     contrasts: Sequence[Contrast]  # that are written
     bundle: ModelBundle  # the model
     voxels: VoxelPlaces | None = None  # of another space; None: the model's places
@@ -78,7 +78,7 @@ class AverageMaps:
         return [contrast.label for contrast in self.contrasts]
 
     @property
-    def chosen(self) -> Maps:
+    def chosen(self) -> Float32:
         """The values of the contrasts, (contrasts, places)."""
         return self.values[[contrast.index for contrast in self.contrasts]]
 
@@ -397,7 +397,7 @@ def _table_files(
     average: AverageMaps,
     kind: FileKind,
     names: Sequence[str],
-    columns: Mapping[str, Maps],
+    columns: Mapping[str, Float32],
     about: str,
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[File]:
@@ -420,7 +420,9 @@ def _table_files(
     yield kind.path(entities), region_table(kind, names, columns, rows)
 
 
-def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterator[File]:
+def half_width_files(
+    bundle: ModelBundle, values: Float32, threads: int
+) -> Iterator[File]:
     """Yield the maps of a model's half-widths, the same for all participants, then their sidecar.
 
     Parameters

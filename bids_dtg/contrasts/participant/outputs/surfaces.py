@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.array_types import Float32, Float64, Mask
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.participant.outputs.maps import WORDS, AverageMaps, File, Maps
+from bids_dtg.contrasts.participant.outputs.maps import WORDS, AverageMaps, File
 from bids_dtg.contrasts.participant.outputs.spaces import Sampling
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
@@ -39,7 +39,7 @@ from bids_dtg.inputs.run import PARCELS, SurfaceFiles
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.contents import SYNTHETIC
 
-Points = Mapping[Hemisphere, NDArray[np.float64]]
+Points = Mapping[Hemisphere, Float64]
 
 _TEMPLATEFLOW = "https://templateflow.s3.amazonaws.com"
 _GRAYORDINATES = "91k"
@@ -100,8 +100,8 @@ def sample_mesh(
 
 
 def at_parcels(
-    bundle: ModelBundle, atlas: Atlas, maps: Maps, files: SurfaceFiles | None
-) -> Maps:
+    bundle: ModelBundle, atlas: Atlas, maps: Float32, files: SurfaceFiles | None
+) -> Float32:
     """Return maps where an atlas has labels: at these voxels, or at fsLR's vertices.
 
     Parameters
@@ -236,7 +236,7 @@ def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampl
     return PointSampling.between(bundle.voxels, np.concatenate(wanted))
 
 
-def _shares(sampling: Sampling, cortex: NDArray[np.bool_]) -> dict[str, float]:
+def _shares(sampling: Sampling, cortex: Mask) -> dict[str, float]:
     """Return the shares of cortical vertices at the edge of the model's mask, and outside it."""
     vertices = np.flatnonzero(cortex)
     inside = float(sampling.whole[vertices].mean())
