@@ -54,7 +54,8 @@ def add_fmriprep_surfaces(
         if native:  # FreeSurfer numbers vertices otherwise
             order = np.random.default_rng(1).permutation(len(points))
             back = np.argsort(order)
-            points, sphere, faces = points[order], sphere[order], back[faces]
+            points, sphere = points[order], sphere[order]
+            faces = back[faces]
             for name, turned in (
                 ("space-fsLR_desc-msmsulc", sphere),
                 ("desc-reg", sphere[:, ::-1]),

@@ -218,10 +218,8 @@ def test_a_marker_on_the_left_is_on_the_left_in_every_storage_order(
             stored(data, affine, order, tmp_path / f"{number}.nii"),
             interpolation=interpolation,
         )
-        on_left, front, above = (
-            frames[0] > 250,
-            *(abs(frames[0] - x) < 40 for x in (200, 100)),
-        )
+        on_left = frames[0] > 250
+        front, above = (abs(frames[0] - x) < 40 for x in (200, 100))
         assert np.linalg.norm(centres()[on_left].mean(axis=0) - [-14, 0, 0]) < 0.8, (
             order
         )

@@ -170,12 +170,12 @@ class Parameters:
         return weight * scale[:, None, None, None, None], (bias - mean) * scale + shift
 
 
-def check_input_shape(shape: tuple[int, ...], sizes: Sizes) -> None:
+def check_input_shape(shape: tuple[int, ...], in_channels: int, levels: int) -> None:
     """Raise ValueError unless `shape` is (n, in_channels, i, j, k), large enough to be halved."""
-    smallest = 2 ** (sizes.levels + 1)
-    if len(shape) != 5 or shape[1] != sizes.in_channels or min(shape[2:]) < smallest:
+    smallest = 2 ** (levels + 1)
+    if len(shape) != 5 or shape[1] != in_channels or min(shape[2:]) < smallest:
         raise ValueError(
-            f"input of shape {shape}, but the network needs (n, {sizes.in_channels}, i, j, k) "
+            f"input of shape {shape}, but the network needs (n, {in_channels}, i, j, k) "
             f"with i, j, k of at least {smallest}"
         )
 

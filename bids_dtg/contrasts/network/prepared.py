@@ -184,7 +184,7 @@ def prepare(
             f"mask of type {mask.dtype} and shape {mask.shape} with {mask.sum()} voxels"
         )
     rois = parameters.sizes.in_channels
-    check_input_shape((1, rois, *mask.shape), parameters.sizes)
+    check_input_shape((1, rois, *mask.shape), rois, parameters.sizes.levels)
 
     def blocks() -> MapModel:
         return BlockPlan(parameters, mask, threads or blas_threads())

@@ -13,11 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bids_dtg.contrasts.network.parameters import (
-    Parameters,
-    Sizes,
-    check_input_shape,
-)
+from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
 
 
 class ConvBlock(nn.Module):
@@ -83,8 +79,7 @@ class AttentionUNet(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.features, self.levels = features, levels
-        self.sizes = Sizes(in_channels, out_channels, features, levels)
-        widths = self.sizes.widths
+        widths = [features * 2**level for level in range(levels + 1)]
         rising = widths[::-1]
         self.in_block = ConvBlock(in_channels, features)
         self.downs = nn.ModuleList(
@@ -130,7 +125,7 @@ class AttentionUNet(nn.Module):
         ValueError
             The shape does not have five axes, the channels differ, or the grid is too small.
         """
-        check_input_shape(tuple(x.shape), self.sizes)
+        check_input_shape(tuple(x.shape), self.in_channels, self.levels)
         return self.after_first(self.in_block(x))
 
     def after_first(self, first: Tensor) -> Tensor:
