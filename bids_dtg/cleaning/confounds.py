@@ -26,6 +26,7 @@ from bids_dtg.cleaning.table import (
     STD_DVARS,
     TISSUE,
     Cells,
+    Column,
     compcor_columns,
     displacements,
     flagged_frames,
@@ -293,7 +294,7 @@ def _require_columns(
 
 
 def _require_values(
-    columns: Mapping[str, Float64 | None], keep: Mask, where: str
+    columns: Mapping[str, Column | None], keep: Mask, where: str
 ) -> None:
     """Refuse columns that lack values in frames that are kept, except the first of these."""
     needed = keep & (np.cumsum(keep) > _WITHOUT_VALUES)

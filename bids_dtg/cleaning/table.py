@@ -27,6 +27,7 @@ from bids_dtg.notices import counted
 
 # Text of the cells (frames,) of a table, by column.
 Cells = Mapping[str, tuple[str, ...]]
+Column = Float64  # (frames,), NaN where n/a
 
 
 # Hundreds of columns that most strategies do not use; skipping them saves half a second.
@@ -178,7 +179,7 @@ def read_confounds(
     )
 
 
-def read_column(cells: Cells, name: str, where: str) -> Float64 | None:
+def read_column(cells: Cells, name: str, where: str) -> Column | None:
     """Return the numbers of a column, NaN for n/a; None if the table lacks it.
 
     Parameters
@@ -219,7 +220,7 @@ def read_column(cells: Cells, name: str, where: str) -> Float64 | None:
     return values
 
 
-def _plain_column(texts: tuple[str, ...]) -> Float64 | None:
+def _plain_column(texts: tuple[str, ...]) -> Column | None:
     """Return the numbers of a column as fMRIPrep writes it; None: each cell must be looked at."""
     joined = "".join(texts)
     # Python would read 1_0 and digits of other scripts as numbers.
@@ -288,7 +289,7 @@ def _outliers(run: RestRun) -> Mask:
     return np.asarray(column != 0)
 
 
-def displacements(run: RestRun, n_frames: int) -> tuple[Float64, Float64] | None:
+def displacements(run: RestRun, n_frames: int) -> tuple[Column, Column] | None:
     """Return framewise displacement by XCP-D: of a run's frames, and of all that were measured.
 
     The latter include the frames that XCP-D's mode linc removed from the series. Where XCP-D

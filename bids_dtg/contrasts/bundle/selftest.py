@@ -145,7 +145,10 @@ def _box_of(mask: Mask) -> tuple[slice, ...]:
 
 
 def _differences(maps: Float32, contrasts: Sequence[Contrast]) -> Check:
-    """Check that the map of each contrast A - B correlates with the map of A minus that of B."""
+    """Check that the map of each contrast A - B correlates with the map of A minus that of B.
+
+    `maps` are (contrasts, places).
+    """
     name = "differences have their sign"
     number = {(contrast.task, contrast.name): contrast.index for contrast in contrasts}
     correlations = {}  # with the difference, by label
