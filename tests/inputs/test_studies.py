@@ -374,7 +374,7 @@ def test_a_study_that_is_not_there(tmp_path):
         DatasetError, match=r"--derivatives names x, and --input-type is hcp"
     ):
         find_dataset(tmp_path, ["x"], "hcp")
-    with pytest.raises(DatasetError, match="is not a BIDS dataset"):
+    with pytest.raises(DatasetError, match="not a BIDS"):
         find_dataset(tmp_path)
 
 

@@ -266,7 +266,7 @@ def test_python_reads_and_paints_as_the_command_line(painted_output, person):
         np.testing.assert_array_equal(
             image.get_fdata(dtype=np.float32)[..., row], in_file
         )
-    with pytest.raises(SettingsError, match="did you mean MNI152NLin6Asym"):
+    with pytest.raises(SettingsError, match="MNI152NLin6Asym"):
         maps.image(values, space="MNI152NLin6")
     with pytest.raises(ValueError, match="360 parcels"):
         maps.image(values[:, 1:])

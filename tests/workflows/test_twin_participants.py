@@ -227,7 +227,7 @@ def test_changed_events_or_covariates_have_their_participants_made_again(
     assert tree(job.out / "sub-01") == before
     table.write_text(table.read_text().replace("20", "40"))
     assert job.run(*words, "--dry-run") == 0
-    assert "complete, would be skipped" not in capsys.readouterr().out
+    assert "would be skipped" not in capsys.readouterr().out
     path.write_text("onset\n1\n")
     assert job.run(*words) == 0
     assert f"sub-02_task-rest: {path.name} lacks the columns" in capsys.readouterr().err

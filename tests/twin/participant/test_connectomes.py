@@ -130,7 +130,7 @@ def without_parcel() -> np.ndarray:
     ("changed", "line"),
     [
         ({"Atlas": {"SHA256": "other"}}, "another label image"),
-        ({"names": PARCELS[::-1]}, "other parcel names than most"),
+        ({"names": PARCELS[::-1]}, "other parcel"),
         ({"values": without_parcel()}, "1 parcel without a series"),
         (
             {"values": np.where(np.arange(28) == 4, np.nan, ONE)},
