@@ -90,7 +90,7 @@ class Components:
             (people, edges).
         """
         ratings = np.stack([self.scores(first), self.scores(again)], axis=-1)
-        iccs = agreement(ratings.swapaxes(0, 1)).absolute
+        iccs = agreement(ratings.swapaxes(0, 1))
         return tuple(iccs.tolist()) if np.isfinite(iccs).all() else ()
 
 

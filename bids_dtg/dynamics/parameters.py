@@ -141,9 +141,9 @@ def retest(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     """
     sessions = np.stack([first, second], axis=-1)
     sessions = sessions.transpose(2, 1, 0, 3)  # (values, regions, people, sessions)
-    people_agreement = np.nanmean(agreement(sessions).absolute, axis=1)
+    people_agreement = np.nanmean(agreement(sessions), axis=1)
     pairs = sessions.reshape(len(sessions), -1, 2)
-    return agreement(pairs).absolute, people_agreement
+    return agreement(pairs), people_agreement
 
 
 def parameter_effects(

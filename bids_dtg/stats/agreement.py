@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from bids_dtg.array_types import Floats
 
 
-@dataclass(frozen=True, eq=False)
-class Agreement:
-    """How well measurements of the same targets agree; NaN where it is not defined."""
-
-    absolute: Floats  # (...), ICC(A,1): an offset between measurements lowers it
-    consistency: Floats  # (...), ICC(C,1): an offset between measurements is ignored
-
-
-def agreement(ratings: Floats) -> Agreement:
-    """Return the intraclass correlations of single measurements, from a two-way analysis.
+def agreement(ratings: Floats) -> Floats:
+    """Return the intraclass correlation of single measurements, from a two-way analysis.
 
     Parameters
     ----------
@@ -27,9 +17,9 @@ def agreement(ratings: Floats) -> Agreement:
 
     Returns
     -------
-    Agreement
-        ICC(A,1) and ICC(C,1) of McGraw & Wong 1996, which are ICC(2,1) and ICC(3,1) of Shrout &
-        Fleiss 1979; NaN where all ratings are equal or any is not finite.
+    numpy.ndarray
+        (...), ICC(A,1) of McGraw & Wong 1996, which is ICC(2,1) of Shrout & Fleiss 1979: an offset
+        between measurements lowers it. NaN where all ratings are equal or any is not finite.
 
     Raises
     ------
@@ -42,9 +32,8 @@ def agreement(ratings: Floats) -> Agreement:
 
     Examples
     --------
-    >>> icc = agreement(np.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]))
-    >>> float(icc.absolute.round(3)), float(icc.consistency.round(3))
-    (0.667, 1.0)
+    >>> float(agreement(np.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]])).round(3))
+    0.667
     """
     values = np.asarray(ratings, np.float64)
     if values.ndim < 2 or min(values.shape[-2:]) < 2:
@@ -65,13 +54,8 @@ def agreement(ratings: Floats) -> Agreement:
     msr = times * squares(target_effects) / (targets - 1)
     msc = targets * squares(time_effects) / (times - 1)
     mse = squares(residuals) / ((targets - 1) * (times - 1))
-    consistent = msr + (times - 1) * mse
-    absolute = consistent + times * (msc - mse) / targets
-    return Agreement(_ratio(msr - mse, absolute), _ratio(msr - mse, consistent))
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    return part / np.where(whole > 0, whole, np.nan)
+    whole = msr + (times - 1) * mse + times * (msc - mse) / targets
+    return np.asarray((msr - mse) / np.where(whole > 0, whole, np.nan))
 
 
 def stepped_up(r: float) -> float:

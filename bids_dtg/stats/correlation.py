@@ -74,7 +74,7 @@ def correlation_interval(
     y = np.asarray(y, np.float64)[finite]
     r = float(correlation(x, y)) if len(x) else float("nan")
     if not np.isfinite(r):
-        return Interval(r, float("nan"), float("nan"))
+        return Interval(r)
     rng = np.random.default_rng(seed)
     sampled_r = []
     for start in range(0, draws, _DRAWS_AT_ONCE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +17,54 @@ VOXELS_A_COEFFICIENT = 2.0  # the fewest in a parcel
 _MANY = 100
 _WORST = 1e8
 Region = slice | Indices  # selects voxels
-_Model = TypeVar("_Model", bound="_RegionBaseline")
 
 
-class _RegionBaseline:
-    """Least-squares fits per person, contrast and region of voxels, averaged over people.
+class LinearBaseline:
+    """One linear model per contrast that predicts its map from the connectome at every voxel.
 
-    Only sums over people are kept, so memory does not grow with their number.
+    For each training person, a contrast map is regressed over voxels on the person's ROI × voxel
+    features (each ROI's row z-scored over voxels, ddof 0) and an intercept. The coefficients are
+    averaged over people.
+
+    Notes
+    -----
+    A simpler form of the baseline of Serin et al. 2025, which is `ParcelLinearBaseline`. Voxels
+    without a measured value are left out of a person's fit. If there are several solutions (for
+    example, when an ROI is given twice), the one with the smallest coefficients is taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> connectomes = rng.standard_normal((10, 4, 200))  # people, ROIs, voxels
+    >>> maps = connectomes[:, :1] + 0.5 * connectomes[:, 1:2]
+    >>> model = LinearBaseline()
+    >>> _ = model.fit(connectomes, maps)
+    >>> predicted = model.predict(connectomes)
+    >>> round(float(np.corrcoef(predicted[0, 0], maps[0, 0])[0, 1]), 2)
+    1.0
     """
 
+    # Sums over people, so that memory does not grow with their number.
     _total: Float64  # (contrasts, regions, 1 + rois)
     _count: NDArray[np.int64]  # people in the sums, (contrasts, regions)
     _people = 0
 
-    def _regions(self, voxels: int) -> Sequence[Region]:
-        """Return the voxels of each region."""
-        raise NotImplementedError
+    @property
+    def coef(self) -> Float64:
+        """Slopes, (contrasts, rois)."""
+        return self._coefficients()[:, 0, 1:]
 
-    def fit(self: _Model, X: People, Y: People) -> _Model:
+    @property
+    def intercept(self) -> Float64:
+        """Intercepts, (contrasts,)."""
+        return self._coefficients()[:, 0, 0]
+
+    def _regions(self, voxels: int) -> Sequence[Region]:
+        """Return the voxels of each region that has a model of its own."""
+        return (slice(None),)
+
+    def fit(self, X: People, Y: People) -> Self:
         """Fit on training people, read one at a time.
 
         Parameters
@@ -65,7 +95,7 @@ class _RegionBaseline:
             self._add(_checked(X[person], Y[person], person), 1)
         return self
 
-    def without(self: _Model, connectome: Floats, maps: Floats) -> _Model:
+    def without(self, connectome: Floats, maps: Floats) -> Self:
         """Return the model fitted without one of its training people.
 
         Parameters
@@ -159,47 +189,7 @@ class _RegionBaseline:
         return np.stack(maps)
 
 
-class LinearBaseline(_RegionBaseline):
-    """One linear model per contrast that predicts its map from the connectome at every voxel.
-
-    For each training person, a contrast map is regressed over voxels on the person's ROI × voxel
-    features (each ROI's row z-scored over voxels, ddof 0) and an intercept. The coefficients are
-    averaged over people.
-
-    Notes
-    -----
-    A simpler form of the baseline of Serin et al. 2025, which is `ParcelLinearBaseline`. Voxels
-    without a measured value are left out of a person's fit. If there are several solutions (for
-    example, when an ROI is given twice), the one with the smallest coefficients is taken.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> connectomes = rng.standard_normal((10, 4, 200))  # people, ROIs, voxels
-    >>> maps = connectomes[:, :1] + 0.5 * connectomes[:, 1:2]
-    >>> model = LinearBaseline()
-    >>> _ = model.fit(connectomes, maps)
-    >>> predicted = model.predict(connectomes)
-    >>> round(float(np.corrcoef(predicted[0, 0], maps[0, 0])[0, 1]), 2)
-    1.0
-    """
-
-    @property
-    def coef(self) -> Float64:
-        """Slopes, (contrasts, rois)."""
-        return self._coefficients()[:, 0, 1:]
-
-    @property
-    def intercept(self) -> Float64:
-        """Intercepts, (contrasts,)."""
-        return self._coefficients()[:, 0, 0]
-
-    def _regions(self, voxels: int) -> Sequence[Region]:
-        return (slice(None),)
-
-
-class ParcelLinearBaseline(_RegionBaseline):
+class ParcelLinearBaseline(LinearBaseline):
     """One linear model per contrast and parcel: the published baseline.
 
     For each training person, a contrast map is regressed over the voxels of a parcel on the

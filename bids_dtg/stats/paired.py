@@ -9,16 +9,16 @@ import numpy as np
 from bids_dtg.array_types import Float64, Floats
 
 _DRAWS_AT_ONCE = 1000
-DRAWS = 10_000  # samples of people, for an interval
+DRAWS = 10_000  # samples of people for an interval, and sign flips of a test
 
 
 @dataclass(frozen=True)
 class Interval:
     """A mean and its 95 % interval; the ends are NaN where too few people have a value."""
 
-    mean: float
-    low: float
-    high: float
+    mean: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
 
     def within(self, least: float, most: float) -> Interval:
         """Return the interval with its ends inside the range that the score can have.
@@ -54,7 +54,7 @@ def t_interval(values: Floats) -> Interval:
     n = len(finite)
     mean = float(finite.mean()) if n else float("nan")
     if n < 3:
-        return Interval(mean, float("nan"), float("nan"))
+        return Interval(mean)
     t = float(stdtrit(n - 1, 0.975))
     half_width = t * float(finite.std(ddof=1)) / np.sqrt(n)
     return Interval(mean, float(mean - half_width), float(mean + half_width))
@@ -87,8 +87,7 @@ def bootstrap_interval(
     finite = finite[np.isfinite(finite)]
     n = len(finite)
     if n < 3:
-        mean = float(finite.mean()) if n else float("nan")
-        return Interval(mean, float("nan"), float("nan"))
+        return Interval(float(finite.mean()) if n else np.nan)
     samples = np.random.default_rng(seed).integers(n, size=(draws, n))  # of people
     low, high = np.percentile(finite[samples].mean(axis=1), [2.5, 97.5])
     return Interval(float(finite.mean()), float(low), float(high))
@@ -151,7 +150,7 @@ def wilson_interval(share: float, people: int) -> Interval:
     (0.0, 0.278)
     """
     if not people or not np.isfinite(share):
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return Interval()
     z2 = 1.959964**2 / people
     middle = (share + z2 / 2) / (1 + z2)
     # For a share of 0 or 1, rounding can make this negative.
@@ -163,7 +162,7 @@ def wilson_interval(share: float, people: int) -> Interval:
 
 
 def sign_flip_test(
-    differences: Floats, *, seed: int = 0, permutations: int = 10_000
+    differences: Floats, *, seed: int = 0, permutations: int = DRAWS
 ) -> Float64:
     """Test paired differences against 0 by flipping the signs of people.
 

@@ -372,15 +372,11 @@ def sizes_p(products: Float64, design: Design) -> float:
     that person's leverage. The residuals are computed anew for each order, so that an effect of
     the tested column is not taken for a difference in variance.
     """
-    people = len(design.tested)
     model = _model(design)
     predictors = [predictor for predictor, _ in _predictors(design)]
-    is_sketch = products.shape[1] < people
-    diagonal = _diagonal(products)
     largest_r = []  # of each order, the observed one first
-    for order in [np.arange(people), *design.draws]:
-        weights = products.T @ model[order] if is_sketch else model[order]
-        logs = _log_sizes(diagonal, products @ weights, model[order])
+    for order in [np.arange(len(model)), *design.draws]:
+        logs = _log_sizes(products, model[order])
         covariates = design.covariates[order]
         logs = logs - covariates @ (covariates.T @ logs)
         length = max(float(np.linalg.norm(logs)), _TINY)
@@ -401,10 +397,7 @@ def sizes_ratio(products: Float64, design: Design) -> float:
     products, design
         As for `sizes_p`, which says whether the ratio differs from 1 beyond chance.
     """
-    model = _model(design)
-    is_sketch = products.shape[1] < len(model)
-    weights = products.T @ model if is_sketch else model
-    logs = _log_sizes(_diagonal(products), products @ weights, model)
+    logs = _log_sizes(products, _model(design))
     changes = [
         abs(float(logs @ predictor)) * span for predictor, span in _predictors(design)
     ]
@@ -415,12 +408,6 @@ def _model(design: Design) -> Float64:
     """Return the columns that are regressed out of the maps, orthonormal, (people, columns)."""
     tested = design.tested / np.linalg.norm(design.tested)
     return np.column_stack([design.covariates, tested])
-
-
-def _diagonal(products: Float64) -> Float64:
-    """Return each person's inner product with themselves, (people,), of products or a sketch."""
-    people, columns = products.shape
-    return np.square(products).sum(axis=1) if columns < people else np.diag(products)
 
 
 def _predictors(design: Design) -> list[tuple[Float64, float]]:
@@ -443,20 +430,23 @@ def _predictors(design: Design) -> list[tuple[Float64, float]]:
     return predictors
 
 
-def _log_sizes(diagonal: Float64, with_model: Float64, model: Float64) -> Float64:
+def _log_sizes(products: Float64, model: Float64) -> Float64:
     """Return the logarithm of each person's squared residual over its expected share, (people,).
 
     People whose residual is always 0 get the mean of the others.
 
     Parameters
     ----------
-    diagonal
-        (people,), of the inner products P of people's maps.
-    with_model
-        (people, columns), P M.
+    products
+        Inner products P of people's maps, or their sketch, as in `ColumnTests`.
     model
         (people, columns), orthonormal columns M that are regressed out of the maps.
     """
+    if products.shape[1] < len(model):  # a sketch
+        diagonal = np.square(products).sum(axis=1)
+        with_model = products @ (products.T @ model)
+    else:
+        diagonal, with_model = np.diag(products), products @ model
     # The diagonal of (I - M M') P (I - M M').
     squares = diagonal - 2 * (model * with_model).sum(axis=1)
     explained = model @ (model.T @ with_model)

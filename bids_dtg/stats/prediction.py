@@ -431,6 +431,5 @@ def judge(
     most = 2.0 if second is None else 1.0
     difference = verdict.difference.within(-most, most)
     if verdict.people < FEWEST:
-        nothing = float("nan")
-        difference = Interval(difference.mean, nothing, nothing)
+        difference = Interval(difference.mean)
     return replace(verdict, difference=difference)

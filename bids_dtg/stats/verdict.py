@@ -16,7 +16,6 @@ import numpy as np
 from bids_dtg.array_types import Float64, Floats, Indices, Values
 from bids_dtg.notices import counted
 from bids_dtg.stats.paired import (
-    DRAWS,
     Interval,
     false_discovery_rate,
     jackknife_shares,
@@ -84,8 +83,7 @@ class Verdict:
         people, rarer
             Number of people, and of people with the rarer level, as in `Verdict`.
         """
-        nothing = float("nan")
-        return cls(Interval(nothing, nothing, nothing), nothing, people, rarer)
+        return cls(Interval(), np.nan, people, rarer)
 
     @property
     def word(self) -> str:
@@ -252,51 +250,15 @@ def judge_differences(
     >>> judge_differences(np.array([0.3, 0.1, 0.2, 0.25, 0.15, 0.2, 0.3, 0.1])).word
     'better'
     """
-    (verdict,) = judge_each(
-        np.asarray(differences)[None],
-        families,
-        cross_validated=cross_validated,
-        seed=seed,
-    )
-    return verdict
-
-
-def judge_each(
-    differences: Floats,
-    families: Values | None = None,
-    *,
-    cross_validated: bool = False,
-    seed: int = 0,
-) -> tuple[Verdict, ...]:
-    """Judge several differences over the same people, each on its own.
-
-    Parameters
-    ----------
-    differences
-        (tests, people), as for `judge_differences`; a person's sign is flipped in all tests at
-        once.
-    families
-        As for `judge_differences`.
-    cross_validated
-        As for `judge_scores`.
-    seed
-        Seed of the sign flips.
-    """
     differences = family_means(differences, families)
     if cross_validated:
         differences = spread_as_learnt(differences)
     # Rounding errors have signs too, and could look significant.
     differences = np.asarray(differences, np.float64)
     differences = np.where(np.abs(differences) <= _ROUNDING, 0.0, differences)
-    p = sign_flip_test(differences, seed=seed)
-    return tuple(
-        Verdict(
-            t_interval(test_differences),
-            float(p_of_test),
-            int(np.isfinite(test_differences).sum()),
-        )
-        for test_differences, p_of_test in zip(differences, p, strict=True)
-    )
+    p = float(sign_flip_test(differences[None], seed=seed)[0])
+    people = int(np.isfinite(differences).sum())
+    return Verdict(t_interval(differences), p, people)
 
 
 def family_means(values: Floats, families: Values | None) -> Float64:
@@ -433,8 +395,7 @@ def judge_scores(
     if not np.isfinite(observed):
         return None
     if count < 3:
-        nothing = float("nan")
-        return Verdict(Interval(observed, nothing, nothing), nothing, count, rarer)
+        return Verdict(Interval(observed), np.nan, count, rarer)
     without = _scored(difference, family_of_person, _left_out(count, people))
     if not np.isfinite(without).all():
         return None
@@ -444,7 +405,7 @@ def judge_scores(
     drawn = observed + wider * (drawn - observed)
     interval = bca_interval(observed, without, drawn)
     shares = jackknife_shares(observed, without)
-    p = float(sign_flip_test(shares[None], seed=seed, permutations=DRAWS)[0])
+    p = float(sign_flip_test(shares[None], seed=seed)[0])
     return Verdict(interval, p, count, rarer)
 
 
@@ -472,7 +433,7 @@ def bca_interval(observed: float, without: Float64, drawn: Float64) -> Interval:
 
     samples = drawn[np.isfinite(drawn)]
     if not len(samples):
-        return Interval(observed, float("nan"), float("nan"))
+        return Interval(observed)
     # Samples that equal the observed score count half as below it.
     below = ((samples < observed).mean() + (samples <= observed).mean()) / 2
     least = 0.5 / len(samples)

@@ -24,7 +24,6 @@ from bids_dtg.stats.verdict import (
     bca_interval,
     corrected,
     judge_differences,
-    judge_each,
     judge_scores,
     too_few,
 )
@@ -180,11 +179,10 @@ def test_a_seed_gives_the_same_again_and_another_one_other_flips():
     assert judge_differences(d, seed=4).p != judge_differences(d, seed=5).p
 
 
-def test_each_test_is_judged_as_if_alone_and_p_corrected_for_all():
+def test_p_is_corrected_for_all_tests():
     d = np.random.default_rng(1).normal(0.5, 1.0, (6, 20))
     d[2, 4] = np.nan
-    verdicts = judge_each(d)
-    assert list(verdicts) == [judge_differences(differences) for differences in d]
+    verdicts = [judge_differences(differences) for differences in d]
     adjusted = corrected(verdicts)
     expected = false_discovery_control([verdict.p for verdict in verdicts])
     assert [verdict.p for verdict in adjusted] == pytest.approx(list(expected))
@@ -220,10 +218,8 @@ def test_the_interval_covers_the_mean(draw, least):
 @pytest.mark.parametrize("people", [4, 8, 12, 40])
 def test_where_nothing_differs_a_verdict_is_rare(people):
     words = [
-        verdict.word
-        for verdict in judge_each(
-            np.random.default_rng(people).normal(size=(300, people))
-        )
+        judge_differences(d).word
+        for d in np.random.default_rng(people).normal(size=(300, people))
     ]
     false = sum(word in DECIDED for word in words)
     assert false <= (binom.ppf(0.99, 300, 0.05) if people >= 8 else 0)
@@ -391,20 +387,13 @@ def test_differences_of_what_was_learnt_from_the_same_people_are_less_sure():
 def test_a_family_counts_as_one_person(cross_validated):
     """Ten people and their copies are ten: the same interval, p and word, and not a surer one."""
     d = np.array([0.1, 0.4, np.nan, 0.3, -0.2, 0.5, 0.2, 0.6, 0.1, 0.4])
-    differences, families = np.stack([d, -d]), np.tile(np.arange(10), 2)
-    once = judge_each(differences, cross_validated=cross_validated)
-    assert (
-        judge_each(np.tile(differences, 2), families, cross_validated=cross_validated)
-        == once
-    )
-    twice = judge_differences(np.tile(d, 2), families, cross_validated=cross_validated)
-    assert (
-        twice
-        == judge_differences(d, np.arange(10), cross_validated=cross_validated)
-        == once[0]
-    )
+    families = np.tile(np.arange(10), 2)
+    once = judge_differences(d, cross_validated=cross_validated)
+    for differences, kin in ((np.tile(d, 2), families), (d, np.arange(10))):
+        again = judge_differences(differences, kin, cross_validated=cross_validated)
+        assert again == once
     apart = np.concatenate([d - 1, d + 1])
     of_means = judge_differences(apart, families, cross_validated=cross_validated)
-    assert of_means.difference.mean == pytest.approx(once[0].difference.mean)
-    assert of_means.p == once[0].p
-    assert once[0].people == 9
+    assert of_means.difference.mean == pytest.approx(once.difference.mean)
+    assert of_means.p == once.p
+    assert once.people == 9

@@ -167,7 +167,7 @@ class _Evaluating:
                 if name != TWIN and not {name, TWIN} & {*constant}:
                     verdict = self._gain(twin, predicted, observed)
                     verdict = verdict or Verdict.unknown(people)
-                value = Interval(*[float("nan")] * 3)
+                value = Interval()
                 if name not in constant and people:
                     pair = self._within(predicted, observed)
                     value = correlation_interval(*pair, seed=self.seed, draws=_DRAWS)
