@@ -2,9 +2,9 @@
 
 Each module imports only those before it:
 
+- `kinds`: the kinds of model, and the published models
 - `card`: the model card in `model.json`, and checks of its fields
 - `training_hashes`: the people used to make a model, as hashes
-- `kinds`: the kinds of model, and the published models
 - `store`: where bundles are installed, and how they are found and compared with their cards
 - `bundle`: a bundle of any kind, loaded and written
 - `fetch`: published models, fetched and made into bundles

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from bids_dtg.array_types import Values
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard, Part
-from bids_dtg.bundles.kinds import all_kinds
+from bids_dtg.bundles.kinds import Check, all_kinds
 from bids_dtg.bundles.store import (
     find_bundle,
     read_card,
@@ -189,12 +189,23 @@ class Bundle(Generic[Part]):
             They have changed since the bundle was loaded, are damaged, or do not fit the card.
         """
 
+    def facts(self) -> Iterable[tuple[str, str]]:
+        """Return names and texts of the kind's facts, for ``dtg-models info``."""
+        return ()
+
+    def tables(self) -> list[str]:
+        """Return further lines for it, such as scores."""
+        return []
+
+    def selftest(self) -> list[Check]:
+        """Run the model on simulated input and check its output; an empty list: no self-check."""
+        return []
+
 
 def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
     """Find, verify and load a bundle of any kind, as `Bundle.load` does."""
     folder = find_bundle(name_or_path)
-    bundle: Bundle[Any] = all_kinds()[read_card(folder)[0].kind].load(folder)
-    return bundle
+    return all_kinds()[read_card(folder)[0].kind].bundle().load(folder)
 
 
 def move_folder(folder: Path, target: Path) -> None:

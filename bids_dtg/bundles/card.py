@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
+from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import parse_json_object, reading
 
@@ -318,20 +319,13 @@ class ModelCard(Generic[Part]):
         return text
 
     @classmethod
-    def from_json(
-        cls,
-        text: str,
-        parts: Mapping[str, Callable[[], type[CardPart]]],
-        source: str = CARD_FILE,
-    ) -> ModelCard[Any]:
-        """Read the text of `model.json`.
+    def from_json(cls, text: str, source: str = CARD_FILE) -> ModelCard[Any]:
+        """Read the text of `model.json`, of a model of any kind.
 
         Parameters
         ----------
         text
             Content of the file, JSON.
-        parts
-            For the name of each kind, a function that imports the class of its part of a card.
         source
             What errors name, usually the file's path.
 
@@ -343,7 +337,8 @@ class ModelCard(Generic[Part]):
         """
         fields = JsonFields.parse(text, source)
         fields.require_version()
-        part = parts[fields.one_of("kind", parts)]().read(fields)
+        kinds = all_kinds()
+        part = kinds[fields.one_of("kind", kinds)].bundle().PART.read(fields)
         files = dict(fields.nested("files").items())
         for name, digest in files.items():
             is_plain = _NAME.fullmatch(name) and name != CARD_FILE

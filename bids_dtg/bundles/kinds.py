@@ -7,7 +7,7 @@ its functions when they are called, so that listing names costs nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bids_dtg.workflows import all_workflows
 
 if TYPE_CHECKING:
-    from bids_dtg.bundles.card import CardPart, ModelCard
+    from bids_dtg.bundles.bundle import Bundle
+    from bids_dtg.bundles.card import ModelCard
     from bids_dtg.files.download import PinnedFile
 
 
@@ -34,15 +35,7 @@ class Kind:
     name: str  # in cards and tables
     workflow: str  # the value of --workflow that uses such models
     predicts: str  # what its models predict, in words
-    part: Callable[[], type[CardPart]]  # the kind's part of the card
-    # Finds, verifies and loads a bundle: `bids_dtg.bundles.bundle.Bundle.load` of its class.
-    load: Callable[[str | Path], Any]
-    # Returns the kind's facts for ``dtg-models info``: names and texts.
-    facts: Callable[[Any], Iterable[tuple[str, str]]]
-    # Further lines, such as scores.
-    tables: Callable[[Any], list[str]] = lambda bundle: []
-    # Runs a model on simulated input and checks its output; an empty list: no self-check.
-    selftest: Callable[[Any], list[Check]] = lambda bundle: []
+    bundle: Callable[[], type[Bundle[Any]]]  # imports the class of its bundles
 
     @property
     def remedy(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
-from bids_dtg.bundles.kinds import Check, all_kinds, all_published
+from bids_dtg.bundles.kinds import Check, all_published
 from bids_dtg.bundles.store import installed_models, read_card
 from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
@@ -40,7 +40,7 @@ def bundle_lines(bundle: Bundle[Any]) -> list[str]:
         ("trained on", ", ".join(filter(None, trained_on))),
         ("cleaning", fact("training.cleaning", training.cleaning)),
         ("frame", fact("training.repetition_time_s", frame)),
-        *all_kinds()[card.kind].facts(bundle),
+        *bundle.facts(),
     ]
     return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
 

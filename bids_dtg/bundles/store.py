@@ -70,25 +70,13 @@ def find_bundle(name_or_path: str | Path) -> Path:
     )
 
 
-def parse_card(text: str, source: str = CARD_FILE) -> ModelCard[Any]:
-    """Read the text of a card of any kind; BundleError if it is wrong.
-
-    Parameters
-    ----------
-    text, source
-        As for `ModelCard.from_json`.
-    """
-    parts = {name: kind.part for name, kind in all_kinds().items()}
-    return ModelCard.from_json(text, parts, source)
-
-
 def read_card(folder: Path) -> tuple[ModelCard[Any], bytes]:
     """Return a bundle's card and the bytes of its file; BundleError if it is wrong."""
     path = folder / CARD_FILE
     with reading(path, BundleError):
         raw = read_bytes(path)
         text = as_text(raw, path)
-    return parse_card(text, str(path)), raw
+    return ModelCard.from_json(text, str(path)), raw
 
 
 def kind_of(name_or_path: str | Path) -> str:
@@ -125,7 +113,7 @@ def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part],
     card = replace(card, files=files)
     if not isinstance(card.part, part):
         kinds = all_kinds()
-        wanted = next(kind for kind in kinds.values() if kind.part() is part)
+        wanted = next(kind for kind in kinds.values() if kind.bundle().PART is part)
         raise BundleError(
             f"{folder} is a model of kind {card.kind}",
             expected=f"one that predicts {wanted.predicts}",

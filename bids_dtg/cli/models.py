@@ -261,12 +261,11 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 def _check(bundles: Iterable[Bundle[Any]]) -> None:
     """Check models on simulated rest, print the outcomes, and raise the first failure."""
-    from bids_dtg.bundles.kinds import all_kinds
     from bids_dtg.bundles.overview import selftest_lines
 
-    kinds, failed = all_kinds(), []
+    failed = []
     for bundle in bundles:
-        checks = kinds[bundle.card.kind].selftest(bundle)
+        checks = bundle.selftest()
         show(*selftest_lines(bundle, checks))
         failed += [(bundle, check) for check in checks if check.passed is False]
     if failed:
@@ -280,13 +279,12 @@ def _check(bundles: Iterable[Bundle[Any]]) -> None:
 
 def _info(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.bundle import load_any_bundle
-    from bids_dtg.bundles.kinds import all_kinds
     from bids_dtg.bundles.overview import bundle_lines
 
     bundle = load_any_bundle(arguments.model)
     bundle.check_weights()
     show(*bundle_lines(bundle))
-    show(*all_kinds()[bundle.card.kind].tables(bundle))
+    show(*bundle.tables())
 
 
 def _convert(arguments: argparse.Namespace) -> None:

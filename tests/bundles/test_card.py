@@ -11,7 +11,7 @@ from bids_dtg.bundles.card import (
     ModelCard,
     TrainingData,
 )
-from bids_dtg.bundles.store import parse_card, read_card
+from bids_dtg.bundles.store import read_card
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
@@ -85,7 +85,7 @@ def without_grid(card: ModelCard) -> dict:
 def test_cards_come_back_in_format_1(facts):
     card = make_card(**facts)
     text = card.to_json()
-    back = parse_card(text)
+    back = ModelCard.from_json(text)
     assert json.loads(text)["format_version"] == 1
     assert back.to_json() == text
     assert without_grid(back) == without_grid(card)
@@ -96,11 +96,11 @@ def test_cards_come_back_in_format_1(facts):
 def test_wrong_sets_of_roi_maps_are_refused(rois):
     content = json.loads(make_card(connectome=SETS, files=FILES_OF_SETS).to_json())
     with pytest.raises(BundleError, match=r"rois is .*increasing numbers of ROIs"):
-        parse_card(json.dumps(content | {"rois": rois}))
+        ModelCard.from_json(json.dumps(content | {"rois": rois}))
     with pytest.raises(
         BundleError, match="no sets, because the connectome is marginal"
     ):
-        parse_card(json.dumps(content | {"connectome": "marginal"}))
+        ModelCard.from_json(json.dumps(content | {"connectome": "marginal"}))
 
 
 def test_a_correction_and_what_is_for_readers_come_back():
@@ -111,7 +111,7 @@ def test_a_correction_and_what_is_for_readers_come_back():
         evaluation={"rows": []},
         files=dict.fromkeys([*REQUIRED_FILES, "reference.safetensors"], "0" * 64),
     )
-    back = parse_card(card.to_json())
+    back = ModelCard.from_json(card.to_json())
     assert back.to_json() == card.to_json()
     assert without_grid(back) == without_grid(card)
     assert (back.record, back.evaluation) == (card.record, card.evaluation)
@@ -120,7 +120,7 @@ def test_a_correction_and_what_is_for_readers_come_back():
 def test_recentring_needs_its_file():
     card = make_card(recentring=Recentring(40, 4), gains=(1.0,) * 47)
     with pytest.raises(BundleError, match=r"lists no reference\.safetensors"):
-        parse_card(card.to_json())
+        ModelCard.from_json(card.to_json())
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_recentring_needs_its_file():
 )
 def test_wrong_fields_are_named(path, value, fact):
     with pytest.raises(BundleError, match=fact) as caught:
-        parse_card(edited(path, value))
+        ModelCard.from_json(edited(path, value))
     assert "\n" not in str(caught.value)
     assert "model.json" in str(caught.value)
 
@@ -227,7 +227,7 @@ def test_wrong_fields_are_named(path, value, fact):
 @pytest.mark.parametrize("key", json.loads(make_card().to_json()))
 def test_no_field_may_be_missing(key):
     with pytest.raises(BundleError, match=f"model.json has no field {key}"):
-        parse_card(edited(key, ...))
+        ModelCard.from_json(edited(key, ...))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_no_field_may_be_missing(key):
 )
 def test_text_that_is_no_object(text, fact):
     with pytest.raises(BundleError, match=fact):
-        parse_card(text, "models/x/model.json")
+        ModelCard.from_json(text, "models/x/model.json")
 
 
 def test_read_card_names_the_folder(tmp_path):

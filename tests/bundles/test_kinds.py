@@ -11,8 +11,8 @@ from network_bundle import write_tiny_network
 from twin_bundle import write_tiny_twin
 
 from bids_dtg.bundles.bundle import load_any_bundle
+from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.kinds import all_kinds
-from bids_dtg.bundles.store import parse_card
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
@@ -41,9 +41,9 @@ def test_each_row_of_any_kind_is_loaded_and_refused_as_maps_where_it_has_none(
     assert row in [*find_workflow(row.workflow).kinds()]
     assert row.predicts
     bundle = written_of_any(tmp_path / "tiny", row.name)
-    assert isinstance(bundle.card.part, row.part())
+    assert isinstance(bundle.card.part, row.bundle().PART)
     assert type(load_any_bundle(bundle.path)) is type(bundle)
-    assert parse_card(bundle.card.to_json()).to_json() == bundle.card.to_json()
+    assert ModelCard.from_json(bundle.card.to_json()).to_json() == bundle.card.to_json()
     bundle.check_weights()
     of_maps = isinstance(row, MapsKind)
     assert (row.name in find_workflow("contrasts").architectures) is of_maps

@@ -6,7 +6,7 @@ only when it is needed, so that listing the kinds is fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,19 +19,14 @@ from bids_dtg.option import find_row
 from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
-    from bids_dtg.bundles.card import CardPart
-    from bids_dtg.bundles.kinds import Check
+    from bids_dtg.bundles.bundle import Bundle
     from bids_dtg.contrasts.people import FitData, FittedModel, MapModel
     from bids_dtg.files.tensors import TensorFile
     from bids_dtg.imaging.places import Places
     from bids_dtg.settings import Settings
 
 
-_part = constant("contrasts.bundle.part:MapsPart")
-_load = later("contrasts.bundle.bundle:ModelBundle.load")
-_facts = later("contrasts.bundle.facts:maps_facts")
-_tables = later("contrasts.bundle.facts:maps_tables")
-_selftest = later("contrasts.bundle.selftest:check_maps_model")
+_bundle = constant("contrasts.bundle.bundle:ModelBundle")
 
 
 def _nothing(*_arguments: object) -> None:
@@ -89,11 +84,7 @@ class MapsKind(Kind):
 
     workflow: str = "contrasts"
     predicts: str = "contrast maps"
-    part: Callable[[], type[CardPart]] = _part
-    load: Callable[[str | Path], Any] = _load
-    facts: Callable[[Any], Iterable[tuple[str, str]]] = _facts
-    tables: Callable[[Any], list[str]] = _tables
-    selftest: Callable[[Any], list[Check]] = _selftest
+    bundle: Callable[[], type[Bundle[Any]]] = _bundle
     # For pages, without an article. `panels/methods.toml` can say more of the kind.
     title: str
     module: Callable[[], KindModule]  # imports the module with its functions

@@ -41,10 +41,9 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
     page_name: ClassVar[str] = "network_report.html"
 
     @classmethod
-    def load(cls, name: str) -> Bundle:
+    def load(cls, name: str) -> Any:
         """Return the model of ``--model``; refuse one of another workflow."""
-        bundle: Bundle = kind_named(kind_of(name)).load(name)
-        return bundle
+        return kind_named(kind_of(name)).bundle().load(name)
 
     @classmethod
     def gather(

@@ -70,9 +70,7 @@ LINEAR_DYNAMICS = DynamicsKind(
     help="a linear process for each participant, shrunk towards the group's, in seconds",
     words="a linear core",
     predicts="regional activity, as a linear process",
-    part=constant("dynamics.bundle.linear:LinearPart"),
-    load=later("dynamics.bundle.linear:LinearBundle.load"),
-    facts=later("dynamics.bundle.linear:facts_of_core"),
+    bundle=constant("dynamics.bundle.linear:LinearBundle"),
     analyses={
         "train": later("dynamics.analyses.linear_training:run_linear_training"),
         "evaluate": later("dynamics.analyses.evaluate:run_evaluation"),
@@ -90,9 +88,7 @@ NETWORK_MODEL = DynamicsKind(
     help="the network model of Sip et al., 2023, for the people it is fitted to, in hours",
     words="a network model",
     predicts="regional activity, as a network of coupled regions",
-    part=constant("dynamics.bundle.network:NetworkPart"),
-    load=later("dynamics.bundle.network:NetworkBundle.load"),
-    facts=later("dynamics.bundle.network:facts_of_network"),
+    bundle=constant("dynamics.bundle.network:NetworkBundle"),
     analyses={
         "train": later("dynamics.analyses.train:run_training"),
         "evaluate": later(

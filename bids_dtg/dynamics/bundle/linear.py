@@ -141,29 +141,28 @@ class LinearBundle(FittedBundle[LinearPart]):
             reliability=self.part.component_icc,
         )
 
-
-def facts_of_core(bundle: LinearBundle) -> Iterator[tuple[str, str]]:
-    """Yield the lines of ``dtg-models info`` on a linear core, with their titles."""
-    part = bundle.part
-    yield from facts_of_series(bundle)
-    order = f"{part.order}: {counted(part.order, 'earlier frame')}"
-    if part.diagonal_share:
-        share = f"{part.diagonal_share:.0%}"
-        order += f", covariances between regions reduced by {share}"
-    yield "order", order
-    chosen = "fixed, for lack of people"
-    if part.chosen_by:
-        chosen = f"chosen by {part.chosen_by}"
-    yield (
-        "shrinkage",
-        f"{part.process_shrinkage:g} frames (process), "
-        f"{part.connectivity_shrinkage:g} frames (functional connectivity), {chosen}",
-    )
-    features = counted(part.components, "component") if part.components else "none"
-    if part.component_icc:
-        iccs = " ".join(f"{icc:.2f}" for icc in part.component_icc)
-        features += f", retest ICC {iccs}"
-    yield "features", features
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """Yield the lines of ``dtg-models info`` on a linear core, with their titles."""
+        part = self.part
+        yield from facts_of_series(self)
+        order = f"{part.order}: {counted(part.order, 'earlier frame')}"
+        if part.diagonal_share:
+            share = f"{part.diagonal_share:.0%}"
+            order += f", covariances between regions reduced by {share}"
+        yield "order", order
+        chosen = "fixed, for lack of people"
+        if part.chosen_by:
+            chosen = f"chosen by {part.chosen_by}"
+        yield (
+            "shrinkage",
+            f"{part.process_shrinkage:g} frames (process), "
+            f"{part.connectivity_shrinkage:g} frames (functional connectivity), {chosen}",
+        )
+        features = counted(part.components, "component") if part.components else "none"
+        if part.component_icc:
+            iccs = " ".join(f"{icc:.2f}" for icc in part.component_icc)
+            features += f", retest ICC {iccs}"
+        yield "features", features
 
 
 def write_linear_bundle(

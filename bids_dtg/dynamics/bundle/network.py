@@ -184,21 +184,20 @@ class NetworkBundle(FittedBundle[NetworkPart]):
         shape = (part.people, part.regions, part.frames)
         return restored(part.recipe, shape, self.state())
 
-
-def facts_of_network(bundle: NetworkBundle) -> Iterator[tuple[str, str]]:
-    """Yield the lines of ``dtg-models info`` on a network model, with their titles."""
-    recipe = bundle.part.recipe
-    yield from facts_of_series(bundle)
-    yield (
-        "dynamics",
-        f"{counted(recipe.states, 'state')}, "
-        f"{counted(recipe.region_parameters, 'region parameter')}, "
-        f"{counted(recipe.person_parameters, 'person parameter')}, "
-        f"{counted(recipe.external_inputs, 'external input')}",
-    )
-    yield "recipe", f"{bundle.part.recipe_name}, {counted(recipe.epochs, 'epoch')}"
-    left_out = bundle.trained.size - int(bundle.trained.sum())
-    yield "held out", f"{left_out} of {bundle.trained.size} series"
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """Yield the lines of ``dtg-models info`` on a network model, with their titles."""
+        recipe = self.part.recipe
+        yield from facts_of_series(self)
+        yield (
+            "dynamics",
+            f"{counted(recipe.states, 'state')}, "
+            f"{counted(recipe.region_parameters, 'region parameter')}, "
+            f"{counted(recipe.person_parameters, 'person parameter')}, "
+            f"{counted(recipe.external_inputs, 'external input')}",
+        )
+        yield "recipe", f"{self.part.recipe_name}, {counted(recipe.epochs, 'epoch')}"
+        left_out = self.trained.size - int(self.trained.sum())
+        yield "held out", f"{left_out} of {self.trained.size} series"
 
 
 def write_network_bundle(

@@ -28,6 +28,7 @@ from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
+from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
@@ -123,6 +124,39 @@ class TwinBundle(FittedBundle[TwinPart]):
             history={},
             bold=bold,
         )
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return the lines of ``dtg-models info`` on a twin, with their titles."""
+        part, recipe = self.part, self.part.recipe
+        pairs = (
+            f", the pairs of {counted(part.regions, 'region')}" if part.regions else ""
+        )
+        return [
+            ("people", f"{part.people} in the training set, {self.how_known}"),
+            *(("task", _task_words(task)) for task in part.tasks),
+            ("connectome", f"{counted(part.edges, 'edge')}{pairs}: {part.connectome}"),
+            ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}"),
+            ("recipe", f"{part.recipe_name}, seed {part.seed}"),
+            *_stages(self.card.record or {}),
+        ]
+
+
+def _task_words(task: Task) -> str:
+    return (
+        f"{task.name}: {', '.join(task.buttons)} within {task.window_seconds:g} s, "
+        f"{' and '.join(task.conditions)} trials of task-{', task-'.join(task.bids_tasks)}"
+    )
+
+
+def _stages(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Describe each stage of the fit, as the card records it."""
+    history = record.get("history")
+    stages = history if isinstance(history, Mapping) else {}
+    return [
+        (str(stage), f"trained for {counted(len(epochs), 'epoch')}")
+        for stage, epochs in stages.items()
+        if isinstance(epochs, list)  # records are not checked
+    ]
 
 
 def write_twin_bundle(

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bundles.card import JsonFields
-from bids_dtg.bundles.fitted import FittedBundle, FittedPart, Shapes
+from bids_dtg.bundles.fitted import FittedPart, Shapes
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.notices import counted
 from bids_dtg.twin.recipe import ARCHITECTURES, Recipe, find_architecture
 from bids_dtg.twin.tasks import Task, make_task
-from bids_dtg.workflows import constant, later
+from bids_dtg.workflows import constant
 
 if TYPE_CHECKING:
     from bids_dtg.twin.trial_series import TaskSet
@@ -171,44 +171,11 @@ def _task(content: Mapping[str, Any], source: str) -> Task:
         raise BundleError(err.found, expected=err.expected) from err
 
 
-def _facts(bundle: FittedBundle[TwinPart]) -> list[tuple[str, str]]:
-    part, recipe = bundle.part, bundle.part.recipe
-    pairs = f", the pairs of {counted(part.regions, 'region')}" if part.regions else ""
-    return [
-        ("people", f"{part.people} in the training set, {bundle.how_known}"),
-        *(("task", _task_words(task)) for task in part.tasks),
-        ("connectome", f"{counted(part.edges, 'edge')}{pairs}: {part.connectome}"),
-        ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}"),
-        ("recipe", f"{part.recipe_name}, seed {part.seed}"),
-        *_stages(bundle),
-    ]
-
-
-def _task_words(task: Task) -> str:
-    return (
-        f"{task.name}: {', '.join(task.buttons)} within {task.window_seconds:g} s, "
-        f"{' and '.join(task.conditions)} trials of task-{', task-'.join(task.bids_tasks)}"
-    )
-
-
-def _stages(bundle: FittedBundle[TwinPart]) -> list[tuple[str, str]]:
-    """Describe each stage of the fit, as the card records it."""
-    history = (bundle.card.record or {}).get("history")
-    stages = history if isinstance(history, Mapping) else {}
-    return [
-        (str(stage), f"trained for {counted(len(epochs), 'epoch')}")
-        for stage, epochs in stages.items()
-        if isinstance(epochs, list)  # records are not checked
-    ]
-
-
 DIGITAL_TWIN = Kind(
     name="digital-twin",
     workflow="twin",
     predicts="what people do in tasks",
-    part=constant("twin.bundle.part:TwinPart"),
-    load=later("twin.bundle.bundle:TwinBundle.load"),
-    facts=_facts,
+    bundle=constant("twin.bundle.bundle:TwinBundle"),
 )
 
 
