@@ -133,8 +133,8 @@ def _array(tensor: Tensor) -> Floats:
 class FixedPoints:
     """The fixed points of several cases, one row each."""
 
-    shape: tuple[int, ...]  # of the cases
-    case: Indices  # (points,), number of the case; `numpy.unravel_index` turns it into an index
+    cases: int  # number of cases
+    case: Indices  # (points,), number of the case
     states: Floats  # (points, dimension)
     # (points, dimension), of the derivatives of f.
     eigenvalues: NDArray[np.complexfloating[Any]]
@@ -158,7 +158,7 @@ class FixedPoints:
         return rotates
 
     def number(self, counted: Mask | None = None) -> Indices:
-        """Return the number of fixed points of each case, in the cases' shape.
+        """Return the number of fixed points of each case, (cases,).
 
         Parameters
         ----------
@@ -166,19 +166,13 @@ class FixedPoints:
             (points,), the points to count; None: all.
         """
         case = self.case if counted is None else self.case[counted]
-        return np.bincount(case, minlength=int(np.prod(self.shape))).reshape(self.shape)
+        return np.bincount(case, minlength=self.cases)
 
 
-def node_fixed_points(
-    model: NetworkModel,
-    region: Floats,
-    person: Floats,
-    *,
-    levels: Sequence[float] = (-1.0, 0.0, 1.0),
-    starts: int = 60,
-    seed: int = 0,
-) -> FixedPoints:
-    """Find fixed points of single regions at constant inputs (Sip et al., 2023 [1]_, figure 6).
+def node_field(
+    model: NetworkModel, region: Floats, person: Floats, levels: Sequence[float]
+) -> tuple[Field, tuple[int, ...]]:
+    """Return the field of single regions at constant inputs (Sip et al., 2023 [1]_, figure 6).
 
     Parameters
     ----------
@@ -190,15 +184,13 @@ def node_fixed_points(
         Person parameters, (people, person parameters).
     levels
         Values of the network input and of the external input, in all combinations.
-    starts
-        Number of starts of the search in each case.
-    seed
-        Seed of the random states from which the search starts.
 
     Returns
     -------
-    FixedPoints
-        Cases are (people, regions, network input, external input).
+    field
+        The field of all cases.
+    shape
+        Numbers of people, regions, network inputs and external inputs, in the order of the cases.
 
     References
     ----------
@@ -209,18 +201,10 @@ def node_fixed_points(
     >>> from bids_dtg.dynamics.model import NetworkModel
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
-    >>> points = node_fixed_points(model, np.zeros((1, 2, 3)), np.zeros((1, 0)), starts=5)
-    >>> points.number().shape
-    (1, 2, 3, 3)
+    >>> field, shape = node_field(model, np.zeros((1, 2, 3)), np.zeros((1, 0)), (-1.0, 0.0, 1.0))
+    >>> shape, find(field, starts=5, seed=0).number().shape
+    ((1, 2, 3, 3), (18,))
     """
-    field, shape = _node_field(model, region, person, levels)
-    return find(field, shape, starts, seed)
-
-
-def _node_field(
-    model: NetworkModel, region: Floats, person: Floats, levels: Sequence[float]
-) -> tuple[Field, tuple[int, ...]]:
-    """Return the field of single regions at all combinations of inputs, and the cases' shape."""
     external = levels if model.recipe.external_inputs else (0.0,)
     shape = (*region.shape[:2], len(levels), len(external))
     indices = (index.ravel() for index in np.indices(shape))
@@ -235,64 +219,7 @@ def _node_field(
     return field, shape
 
 
-def network_fixed_points(
-    model: NetworkModel,
-    weights: Floats,
-    region: Floats,
-    person: Floats,
-    *,
-    starts: int = 100,
-    seed: int = 0,
-) -> FixedPoints:
-    """Find fixed points of people's whole networks, without external input.
-
-    Parameters
-    ----------
-    model
-        Fitted model with the transition.
-    weights
-        (people, regions, regions), structural connectomes.
-    region
-        Region parameters, (people, draws, regions, region parameters).
-    person
-        Person parameters, (people, draws, person parameters).
-    starts
-        Number of starts of the search in each case.
-    seed
-        Seed of the starts, which are the same for every person.
-
-    Returns
-    -------
-    FixedPoints
-        Cases are (people, draws); a network state concatenates the regions' states.
-
-    Examples
-    --------
-    >>> from bids_dtg.dynamics.model import NetworkModel
-    >>> from bids_dtg.dynamics.recipe import Recipe
-    >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
-    >>> weights, parameters = 1.0 - np.eye(2)[None], np.zeros((1, 1, 2, 3))
-    >>> points = network_fixed_points(model, weights, parameters, np.zeros((1, 1, 0)), starts=5)
-    >>> points.number().shape, points.states.shape[1]
-    ((1, 1), 6)
-    """
-    draws = region.shape[1]
-    people_points = []
-    for matrix, region_parameters, person_parameters in zip(
-        weights, region, person, strict=True
-    ):
-        field = Field(model, region_parameters, person_parameters, weights=matrix)
-        people_points.append(find(field, (draws,), starts, seed))
-    cases = [points.case + draws * row for row, points in enumerate(people_points)]
-    return FixedPoints(
-        shape=(len(weights), draws),
-        case=np.concatenate(cases),
-        states=np.concatenate([points.states for points in people_points]),
-        eigenvalues=np.concatenate([points.eigenvalues for points in people_points]),
-    )
-
-
-def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedPoints:
+def find(field: Field, starts: int, seed: int) -> FixedPoints:
     """Find the fixed points of all cases of a field by Newton's method from many random starts.
 
     The field is piecewise linear, because its hidden layer is; a Newton step within one piece ends
@@ -303,8 +230,6 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
     ----------
     field
         Field whose fixed points are searched.
-    shape
-        Shape of the field's cases.
     starts
         Number of starts in each case, uniform between -2 and 2.
     seed
@@ -328,7 +253,7 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
         states_of_roots.append(roots[is_new])
     case = np.concatenate(case_of_roots)
     states = np.concatenate(states_of_roots)
-    return FixedPoints(shape, case, states, _eigenvalues(field, states, case))
+    return FixedPoints(field.cases, case, states, _eigenvalues(field, states, case))
 
 
 def _eigenvalues(
@@ -456,89 +381,32 @@ def _advance(
     return np.delete(going, waiting)
 
 
-def node_settling(
-    model: NetworkModel,
-    region: Floats,
-    person: Floats,
-    *,
-    levels: Sequence[float] = (-1.0, 0.0, 1.0),
-    seed: int = 0,
-) -> Mask:
-    """Test whether single regions settle at constant inputs, as `network_settling` does.
+def settles(field: Field, seed: int) -> Mask:
+    """Step states without noise by x + f(x), and test whether they settle, (cases,).
+
+    A state has settled if the last tenth of the frames stays within 1e-3 of the final state. It is
+    stepped for 400 frames; if it has not settled then, for another 800.
 
     Parameters
     ----------
-    model, region, person, levels, seed
-        As for `node_fixed_points`; each case starts from a random state of its own.
-
-    Returns
-    -------
-    numpy.ndarray
-        (people, regions, network input, external input), bool.
-
-    Examples
-    --------
-    >>> from bids_dtg.dynamics.model import NetworkModel
-    >>> from bids_dtg.dynamics.recipe import Recipe
-    >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
-    >>> node_settling(model, np.zeros((1, 2, 3)), np.zeros((1, 0))).shape
-    (1, 2, 3, 3)
-    """
-    field, shape = _node_field(model, region, person, levels)
-    size = (field.cases, field.dimension)
-    states = np.random.default_rng(seed).uniform(-START, START, size)
-    return _settles(field, states, np.arange(field.cases)).reshape(shape)
-
-
-def network_settling(
-    model: NetworkModel,
-    weights: Floats,
-    region: Floats,
-    person: Floats,
-    *,
-    seed: int = 0,
-) -> Mask:
-    """Step people's networks without noise by x + f(x), and test whether they settle.
-
-    A network has settled if its last tenth of the frames stays within 1e-3 of the final state. It
-    is stepped for 400 frames; if it has not settled then, for another 800.
-
-    Parameters
-    ----------
-    model, weights, region, person
-        As for `network_fixed_points`.
+    field
+        Field whose cases are followed, each from a random state of its own.
     seed
-        Seed of the starts, uniform between -2 and 2 and the same for every person.
-
-    Returns
-    -------
-    numpy.ndarray
-        (people, draws), bool.
+        Seed of these states, uniform between -2 and 2.
 
     Examples
     --------
     >>> from bids_dtg.dynamics.model import NetworkModel
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
-    >>> weights, parameters = 1.0 - np.eye(2)[None], np.zeros((1, 1, 2, 3))
-    >>> network_settling(model, weights, parameters, np.zeros((1, 1, 0))).shape
-    (1, 1)
+    >>> region, person = np.zeros((1, 2, 3)), np.zeros((1, 0))
+    >>> settles(Field(model, region, person, weights=1.0 - np.eye(2)), seed=0).shape
+    (1,)
     """
-    draws = region.shape[1]
-    case = np.arange(draws)
-    settled = []
-    for matrix, region_parameters, person_parameters in zip(
-        weights, region, person, strict=True
-    ):
-        field = Field(model, region_parameters, person_parameters, weights=matrix)
-        shape = (draws, field.dimension)
-        states = np.random.default_rng(seed).uniform(-START, START, shape)
-        settled.append(_settles(field, states, case))
-    return np.array(settled)
-
-
-def _settles(field: Field, states: Floats, case: Indices) -> Mask:
-    states, settled = _followed(field, states, case, _SETTLING)
+    case = np.arange(field.cases)
+    size = (field.cases, field.dimension)
+    starts = np.random.default_rng(seed).uniform(-START, START, size)
+    states, settled = _followed(field, starts, case, _SETTLING)
     # A state that has diverged cannot be followed further.
     rest = np.flatnonzero(~settled & np.isfinite(states).all(axis=1))
     if len(rest):

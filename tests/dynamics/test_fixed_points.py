@@ -11,9 +11,9 @@ from sip_reference import Reference
 from bids_dtg.dynamics.fixed_points import (
     Field,
     FixedPoints,
-    network_fixed_points,
-    network_settling,
-    node_settling,
+    find,
+    node_field,
+    settles,
 )
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import Recipe
@@ -99,13 +99,12 @@ def test_a_linear_network_has_the_one_fixed_point_that_solves_it():
     matrix, constant = np.diag([-0.5, -0.4]), np.array([0.4, -0.7])
     model = _linear(matrix, constant, of_network=0.3)
     rng = np.random.default_rng(0)
-    weights = rng.uniform(0, 0.3, (1, 3, 3))
-    points = network_fixed_points(
-        model, weights, np.zeros((1, 2, 3, 1)), np.zeros((1, 2, 0)), starts=5
-    )
+    weights = rng.uniform(0, 0.3, (3, 3))
+    field = Field(model, np.zeros((2, 3, 1)), np.zeros((2, 0)), weights=weights)
+    points = find(field, starts=5, seed=0)
     observation = model.observation.weight.detach().numpy()[0].astype(float)
     whole = np.kron(np.eye(3), matrix) + np.kron(
-        weights[0], np.outer([0.3, 0.3], observation)
+        weights, np.outer([0.3, 0.3], observation)
     )
     expected = np.linalg.solve(whole, -np.tile(constant, 3))
     assert points.case.tolist() == [0, 1]
@@ -114,7 +113,7 @@ def test_a_linear_network_has_the_one_fixed_point_that_solves_it():
 
 def _eigenvalues(*values: complex) -> FixedPoints:
     return FixedPoints(
-        shape=(1,),
+        cases=1,
         case=np.zeros(1, np.intp),
         states=np.zeros((1, len(values))),
         eigenvalues=np.array([values], complex),
@@ -140,7 +139,7 @@ def test_stability_of_the_flow_is_not_that_of_the_map(values, flow, of_map, rota
 
 
 @pytest.mark.parametrize(
-    ("matrix", "settles"),
+    ("matrix", "settled"),
     [
         ([[-2.5, 0.0], [0.0, -0.4]], False),  # oversteps
         ([[-0.01, 0.3], [-0.3, -0.01]], False),  # grows, turning
@@ -148,11 +147,11 @@ def test_stability_of_the_flow_is_not_that_of_the_map(values, flow, of_map, rota
         ([[40.0, 0.0], [0.0, 40.0]], False),  # no number is large enough
     ],
 )
-def test_networks_settle_where_their_dynamics_do(matrix, settles):
+def test_networks_settle_where_their_dynamics_do(matrix, settled):
     model = _linear(np.array(matrix), np.array([0.4, -0.7]))
-    region = np.zeros((1, 1, 3, 1))
-    settled = network_settling(model, np.zeros((1, 3, 3)), region, np.zeros((1, 1, 0)))
-    assert settled.tolist() == [[settles]]
-    alone = node_settling(model, region[0], np.zeros((1, 0)), levels=(-1.0, 1.0))
-    assert alone.shape == (1, 3, 2, 1)
-    assert set(alone.ravel().tolist()) == {settles}
+    region, person = np.zeros((1, 3, 1)), np.zeros((1, 0))
+    network = Field(model, region, person, weights=np.zeros((3, 3)))
+    assert settles(network, seed=0).tolist() == [settled]
+    nodes, shape = node_field(model, region, person, levels=(-1.0, 1.0))
+    assert shape == (1, 3, 2, 1)
+    assert settles(nodes, seed=0).tolist() == [settled] * 6

@@ -10,13 +10,7 @@ from bids_dtg.array_types import Mask
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.parameters import PARTICIPANT
-from bids_dtg.dynamics.fixed_points import (
-    FixedPoints,
-    network_fixed_points,
-    network_settling,
-    node_fixed_points,
-    node_settling,
-)
+from bids_dtg.dynamics.fixed_points import Field, FixedPoints, find, node_field, settles
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
@@ -114,19 +108,17 @@ def _region_table(model: NetworkModel, inferred: Inferred, seed: int) -> ResultT
     rng = np.random.default_rng(seed)
     region = inferred.draw_region(rng)[:people]
     person = inferred.draw_person(rng)[:people]
-    points = node_fixed_points(
-        model, region, person, levels=LEVELS, starts=_NODE_STARTS, seed=seed
-    )
-    settled = node_settling(model, region, person, levels=LEVELS, seed=seed)
+    field, shape = node_field(model, region, person, LEVELS)
+    points = find(field, _NODE_STARTS, seed)
+    settled = settles(field, seed)
     externals = LEVELS if model.recipe.external_inputs else (0.0,)
     rows = []
     for row, network in enumerate(LEVELS):
         for column, external in enumerate(externals):
-            cases = np.zeros(points.shape, bool)
+            cases = np.zeros(shape, bool)
             cases[:, :, row, column] = True
             inputs = {"network_input": network, "external_input": external}
-            counts = {**_summary(points, cases), "settling": int(settled[cases].sum())}
-            rows.append(inputs | counts)
+            rows.append(inputs | _summary(points, settled, cases.ravel()))
     words = "Fixed points of single regions: one row per combination of inputs"
     return ResultTable((*_INPUTS, *_SUMMARY, _SETTLING), rows, words)
 
@@ -141,27 +133,24 @@ def _network_table(
     # (people, draws, ...)
     region = np.moveaxis(inferred.draw_region(rng, _DRAWS), 0, 1)
     person = np.moveaxis(inferred.draw_person(rng, _DRAWS), 0, 1)
-    weights = networks.weights
-    points = network_fixed_points(
-        model, weights, region, person, starts=_NETWORK_STARTS, seed=seed
-    )
-    settled = network_settling(model, weights, region, person, seed=seed)
+    draws = np.ones(_DRAWS, bool)
     rows = []
     for number, label in enumerate(networks.people):
-        cases = np.zeros(points.shape, bool)
-        cases[number] = True
-        counts = {**_summary(points, cases), "settling": int(settled[number].sum())}
+        weights = networks.weights[number]
+        field = Field(model, region[number], person[number], weights=weights)
+        points = find(field, _NETWORK_STARTS, seed)
+        counts = _summary(points, settles(field, seed), draws)
         rows.append({"participant_id": f"sub-{label}", **counts})
     words = "Fixed points of people's networks: one row per participant"
     return ResultTable((PARTICIPANT, *_SUMMARY, _SETTLING), rows, words)
 
 
-def _summary(points: FixedPoints, cases: Mask) -> Row:
-    """Count fixed points of the selected cases, by their stability.
+def _summary(points: FixedPoints, settled: Mask, cases: Mask) -> Row:
+    """Count fixed points of the selected cases by their stability, and cases that settle.
 
-    `cases` is a mask in the shape of all cases.
+    `settled` and `cases` are masks of all cases.
     """
-    here = cases.ravel()[points.case]
+    here = cases[points.case]
     number = points.number()[cases]
     stable = points.number(points.stable_flow)[cases]
     return {
@@ -174,6 +163,7 @@ def _summary(points: FixedPoints, cases: Mask) -> Row:
         "stable_flow": int((points.stable_flow & here).sum()),
         "stable_map": int((points.stable_map & here).sum()),
         "complex_eigenvalues": int((points.rotates & here).sum()),
+        "settling": int((settled & cases).sum()),
     }
 
 
