@@ -68,7 +68,7 @@ _HCP_FOLDER = Path("MNINonLinear", "fsaverage_LR32k")
 _HCP_KINDS = ("midthickness_MSMAll", "midthickness")
 # Values of desc- for surfaces that fMRIPrep made or was given, and for those of XCP-D.
 _FMRIPREP_DESCS = (None, "preproc")
-XCPD_DESCS = ("hcp", None)
+_XCPD_DESCS = ("hcp", None)
 # Spheres registered to fsLR by folding (MSMSulc), or via fsaverage.
 _SPHERE_DESCS = ("msmsulc", "reg")
 
@@ -458,44 +458,34 @@ def find_surfaces(
     """
     root = dataset.root
     anatomy = Anatomy(root, participant, session, templateflow, tuple(sidecars))
+    of_xcpd = "xcpd" in (dataset.input_type, made_by(dataset.description))
+    sides_of_meshes = surfaces_on_meshes(anatomy, of_xcpd=of_xcpd)
     if dataset.study:
         sides_of_meshes = _hcp_surfaces(dataset.study, anatomy)
-    else:
-        sides_of_meshes = _surfaces(dataset, anatomy)
-    words = (
+    surfaces = SurfaceFiles(
         f"sub-{participant} has no midthickness surfaces on the fsLR mesh, and none with "
         "spheres registered to fsLR"
     )
-    sides: Sides = {}
-    for words_of_mesh, sides_of_mesh in sides_of_meshes:
-        if len(sides_of_mesh) == 2:
-            words = words_of_mesh
-            sides = sides_of_mesh
+    for words, sides in sides_of_meshes:
+        if len(sides) == 2:
+            surfaces = SurfaceFiles(words, sides)
             break
-    transforms: tuple[TransformFile, ...] = ()
-    if sides and _is_of_xcpd(dataset):
-        surfaces = surfaces_of_xcpd(anatomy, words, sides, model, preprocessed)
-        require_contents(surfaces.inputs, participant)
-        return surfaces
-    if sides and dataset.study is None:
+    if surfaces.sides and of_xcpd:
+        surfaces = surfaces_of_xcpd(anatomy, surfaces, model, preprocessed)
+    elif surfaces.sides and dataset.study is None:
         try:
-            transforms = anatomy.points_to(model)
+            surfaces = replace(surfaces, transforms=anatomy.points_to(model))
         except SeveralFilesError:
             raise
         except RunError as err:
-            words = f"{words} cannot be brought to {model}: {err.found}"
-            sides = {}
-    surfaces = SurfaceFiles(words, sides, transforms)
+            lack = f"{surfaces.reason} cannot be brought to {model}: {err.found}"
+            surfaces = SurfaceFiles(lack)
     require_contents(surfaces.inputs, participant)
     return surfaces
 
 
 def surfaces_of_xcpd(
-    anatomy: Anatomy,
-    words: str,
-    sides: Sides,
-    space: str,
-    preprocessed: Path | None,
+    anatomy: Anatomy, surfaces: SurfaceFiles, space: str, preprocessed: Path | None
 ) -> SurfaceFiles:
     """Return surfaces that lie in the template or in T1w space, with the transforms from T1w space.
 
@@ -505,7 +495,7 @@ def surfaces_of_xcpd(
     ----------
     anatomy
         XCP-D's folders.
-    words, sides
+    surfaces
         What the surfaces are, and their files.
     space
         The space where they are needed.
@@ -525,19 +515,16 @@ def surfaces_of_xcpd(
         except RunError as err:
             lacks.append(err)
             continue
-        in_t1w = SurfaceFiles(
-            words, sides, transforms, grey_matter=grey_matter(root_anatomy)
-        )
+        image = grey_matter(root_anatomy)
+        in_t1w = replace(surfaces, transforms=transforms, grey_matter=image)
         break
     if in_t1w is None:
         searched = "in XCP-D's derivatives or those that it was run on"
         lack = (
             f"there is no transform from T1w to {space} {searched} ({lacks[0].found})"
         )
-        in_t1w = SurfaceFiles(f"{words} are in T1w space, and {lack}")
-    return SurfaceFiles(
-        words, sides, in_t1w=in_t1w, maker=maker, stays_in_t1w=stays_in_t1w
-    )
+        in_t1w = SurfaceFiles(f"{surfaces.reason} are in T1w space, and {lack}")
+    return replace(surfaces, in_t1w=in_t1w, maker=maker, stays_in_t1w=stays_in_t1w)
 
 
 def grey_matter(anatomy: Anatomy) -> Path | None:
@@ -550,10 +537,6 @@ def grey_matter(anatomy: Anatomy) -> Path | None:
         label="GM",
         space=(None, T1W),
     )
-
-
-def _is_of_xcpd(dataset: InputDataset) -> bool:
-    return "xcpd" in (dataset.input_type, made_by(dataset.description))
 
 
 def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
@@ -583,16 +566,11 @@ def _is_of_another(path: Path, folder: Path) -> bool:
     return name != folder.name and (folder.parent / name).is_dir()
 
 
-def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
-    """Yield the available sides on each mesh of fMRIPrep's folders, the best mesh first."""
-    descs = XCPD_DESCS if _is_of_xcpd(dataset) else _FMRIPREP_DESCS
-    return surfaces_on_meshes(anatomy, descs)
-
-
 def surfaces_on_meshes(
-    anatomy: Anatomy, descs: tuple[str | None, ...] = _FMRIPREP_DESCS
+    anatomy: Anatomy, *, of_xcpd: bool
 ) -> Iterator[tuple[str, Sides]]:
     """Yield the available sides on each mesh of a participant's folders, the best mesh first."""
+    descs = _XCPD_DESCS if of_xcpd else _FMRIPREP_DESCS
 
     def surface(folder: Path, side: Side, suffix: str, **wanted: Wanted) -> Path | None:
         criteria = {"extension": _MESH, "suffix": suffix, "hemi": side, **wanted}

@@ -32,7 +32,6 @@ from bids_dtg.inputs.run import (
     NamedFile,
     RestRun,
     SeveralFilesError,
-    SurfaceFiles,
     Wanted,
     belongs_to,
     best,
@@ -119,13 +118,12 @@ def find_runs(
     SettingsError
         A filter was given for an input without BIDS names.
     """
-    root = root.absolute()
-    rule = rule or SpaceRule()
+    rule = replace(rule or SpaceRule(), root=root.absolute(), input_type=input_type)
     study = STUDIES.get(input_type)
     if study:
-        runs = _study_runs(study, root, participant, selection, rule)
+        runs = _study_runs(study, participant, selection, rule)
     else:
-        runs = _derivative_runs(root, participant, selection, rule, input_type)
+        runs = _derivative_runs(participant, selection, rule)
     require_contents((path for run in runs for path in run.inputs), participant)
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
 
@@ -153,14 +151,11 @@ def run_of_file(
     ValueError
         Its name is not a BIDS name.
     """
-    root = root.absolute()
-    rule = rule or SpaceRule()
+    rule = replace(rule or SpaceRule(), root=root.absolute(), input_type=input_type)
     file = NamedFile(bold.absolute(), parse_name(bold.name))
     folder_files = named_files(file.path.parent.iterdir())
-    choice, surfaces = _choose([file], rule, root, input_type)
-    run = _rest_run(
-        choice, surfaces, folder_files, file.participant, rule, root, input_type
-    )
+    choice = _choose([file], rule)
+    run = _rest_run(choice, folder_files, file.participant, rule)
     require_contents(run.inputs, run.participant)
     return run
 
@@ -227,10 +222,12 @@ def refuse_absent_space(
             raise error.as_kind(SettingsError)
         return
 
+    rule = replace(rule, input_type=dataset.input_type)
+
     def keep(series: list[NamedFile], participant: str) -> list[NamedFile]:
         try:
             selected = selection.of(series, participant)
-            usable = _usable(selected, participant, dataset.input_type, rule.model)
+            usable = _usable(selected, participant, rule)
         except RunError:
             return []  # reported when the participant is processed
         return files_in_space(usable, space)
@@ -321,7 +318,7 @@ def _facts_of_scan(run: RestRun, raw: Path | None) -> dict[str, Any]:
 
 
 def _study_runs(
-    study: Study, root: Path, participant: str, selection: Selection, rule: SpaceRule
+    study: Study, participant: str, selection: Selection, rule: SpaceRule
 ) -> list[RestRun]:
     title = f"sub-{participant}"
     if selection.filters:
@@ -333,9 +330,9 @@ def _study_runs(
     error = _wrong_space(study, rule)
     if error:
         raise error
-    folders = person_folders(study, root, participant)
+    folders = person_folders(study, rule.root, participant)
     if not folders:
-        raise _no_participant(root, participant)
+        raise _no_participant(rule.root, participant)
     if selection.sessions:
         folders = narrow(folders, title, "ses", selection.sessions)
     wants_volumes = rule.requested not in (None, PARCELS)
@@ -427,40 +424,32 @@ def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
 
 
 def _derivative_runs(
-    root: Path,
-    participant: str,
-    selection: Selection,
-    rule: SpaceRule,
-    input_type: InputType,
+    participant: str, selection: Selection, rule: SpaceRule
 ) -> list[RestRun]:
-    folder = root / f"sub-{participant}"
+    folder = rule.root / f"sub-{participant}"
     if not folder.is_dir():
-        raise _no_participant(root, participant)
+        raise _no_participant(rule.root, participant)
     title = folder.name
     files = named_files(_functional_paths(folder))
     series = _series(files)
     if not series:
-        raise _no_series(folder, input_type)
+        raise _no_series(folder, rule.input_type)
     series = selection.filtered(selection.of(series, title), folder)
-    usable = _usable(series, title, input_type, rule.model)
+    usable = _usable(series, title, rule)
     tables = _confounds_tables(files, title, selection)
     _warn_of_lost_runs([*series, *tables], usable)
     is_echo_chosen = "echo" in selection.filters
     versions_of_runs = _by_run(usable, title, is_echo_chosen=is_echo_chosen)
-    if input_type == "xcpd":
+    if rule.is_of_xcpd:
         versions_of_runs = without_joins(versions_of_runs, lambda versions: versions[0])
     _require_measured_once([*chain.from_iterable(versions_of_runs)], title)
-    choices, refused = _choices(versions_of_runs, rule, root, input_type)
+    choices, refused = _choices(versions_of_runs, rule)
     runs = []
-    for choice, surfaces in choices:
+    for choice in choices:
         try:
-            run = _rest_run(
-                choice, surfaces, files, participant, rule, root, input_type
-            )
+            runs.append(_rest_run(choice, files, participant, rule))
         except RunError as err:
             refused.append(err)
-        else:
-            runs.append(run)
     if refused:
         raise together(refused)
     return runs
@@ -482,9 +471,7 @@ def _series(files: list[NamedFile]) -> list[NamedFile]:
     return list(filter(is_series, files))
 
 
-def _usable(
-    series: list[NamedFile], title: str, input_type: InputType, model: str
-) -> list[NamedFile]:
+def _usable(series: list[NamedFile], title: str, rule: SpaceRule) -> list[NamedFile]:
     """Keep the preprocessed or cleaned series of the input type; raise an error if none exists.
 
     A model of parcels reads series of parcels and of fsaverage's meshes, and volumes; a model of
@@ -494,14 +481,14 @@ def _usable(
     magnitudes = having(series, part=("mag", None))
     images = having(magnitudes, extension=IMAGES)
     voxel_files = [file for file in images if file.space != PARCELS]
-    volumes = _preprocessed(voxel_files, input_type)
-    desc = _DESCS[input_type][0]
-    if model != PARCELS:
+    volumes = _preprocessed(voxel_files, rule.input_type)
+    desc = _DESCS[rule.input_type][0]
+    if rule.model != PARCELS:
         if volumes:
             return volumes
         remedy = f"use --model {OF_PARCELS}, which reads such series"
         if any(file.space != PARCELS for file in series):
-            remedy = _REMEDIES[input_type]
+            remedy = _REMEDIES[rule.input_type]
         raise RunError(
             f"{title} has no desc-{desc}_bold image. It has {series[0].path.name}",
             expected=f"NIfTI volumes in {SPACE}",
@@ -509,7 +496,7 @@ def _usable(
         )
     tables_and_cifti = having(magnitudes, extension=PARCEL_SERIES)
     parcel_files = [file for file in tables_and_cifti if file.space == PARCELS]
-    parcels = _preprocessed(parcel_files, input_type, or_none=True)
+    parcels = _preprocessed(parcel_files, rule.input_type, or_none=True)
     meshes = having(magnitudes, extension=GIFTI_SERIES, space=FSAVERAGES)
     paths = {file.path for file in meshes}
     left_sides = [
@@ -631,28 +618,25 @@ def _require_measured_once(
             )
 
 
-def _choose(
-    versions: list[NamedFile], rule: SpaceRule, root: Path, input_type: InputType
-) -> tuple[Choice, SurfaceFiles | None]:
-    """Choose a version of a run, and for parcels the surface that volumes are sampled on."""
+def _choose(versions: list[NamedFile], rule: SpaceRule) -> Choice:
     if rule.model == PARCELS:
-        return choose_for_parcels(versions, rule, root, is_moved=input_type == "xcpd")
-    return choose_version(versions, rule, root), None
+        return choose_for_parcels(versions, rule)
+    return choose_version(versions, rule)
 
 
 def _choices(
-    runs: list[list[NamedFile]], rule: SpaceRule, root: Path, input_type: InputType
-) -> tuple[list[tuple[Choice, SurfaceFiles | None]], list[RunError]]:
+    runs: list[list[NamedFile]], rule: SpaceRule
+) -> tuple[list[Choice], list[RunError]]:
     """Choose a version of each run; warn of runs without one, or fail if no run has one.
 
     Errors that the user must settle first are returned, for all runs.
     """
-    chosen: list[tuple[Choice, SurfaceFiles | None]] = []
+    chosen: list[Choice] = []
     refused: list[RunError] = []
     failed: list[tuple[str, RunError]] = []
     for versions in runs:
         try:
-            chosen.append(_choose(versions, rule, root, input_type))
+            chosen.append(_choose(versions, rule))
         except (TransformMissingError, SeveralFilesError) as err:
             # Not left out if its transform can be fetched or chosen, as the maps would change once
             # it is; nor if its co-registration is missing, as then files of fMRIPrep are lost.
@@ -668,19 +652,13 @@ def _choices(
 
 # Long, as each kind of file that belongs to a run has its criteria.
 def _rest_run(
-    choice: Choice,
-    surfaces: SurfaceFiles | None,
-    files: list[NamedFile],
-    participant: str,
-    rule: SpaceRule,
-    root: Path,
-    input_type: InputType,
+    choice: Choice, files: list[NamedFile], participant: str, rule: SpaceRule
 ) -> RestRun:
     """Return a run from the chosen version and the files that belong to it.
 
     A mask must have the space and resolution of the series; confounds have no space.
     """
-    bold, transforms, reason = choice
+    bold, transforms, surfaces, reason = choice
     companions = [
         file
         for file in files
@@ -688,7 +666,7 @@ def _rest_run(
         and file.path.parent == bold.path.parent
         and belongs_to(file.name, bold.name)
     ]
-    tr_seconds, sidecars = _stated_time(bold, files, root)
+    tr_seconds, sidecars = _stated_time(bold, files, rule.root)
     mask = _closest(
         [file for file in companions if file.space == bold.space],
         f"the brain mask of {bold.title}",
@@ -703,8 +681,7 @@ def _rest_run(
         f"the confounds table of {bold.title}", suffix=_CONFOUNDS, desc="confounds"
     )
     outliers = motion = None
-    is_cleaned = input_type == "xcpd"
-    if is_cleaned:
+    if rule.is_of_xcpd:
         what = f"the outliers of {bold.title}"
         outliers = find_table(what, suffix="outliers", desc=None)
         what = f"the motion of {bold.title}"
@@ -719,12 +696,12 @@ def _rest_run(
         space=bold.space if transforms or surfaces else rule.model,
         tr_seconds=tr_seconds,
         sidecars=sidecars,
-        root=root,
+        root=rule.root,
         transforms=transforms,
         surfaces=surfaces,
         space_reason=reason,
-        cleaned_before=is_cleaned,
-        dof_stated=stated_residual_dof(sidecars) if is_cleaned else None,
+        cleaned_before=rule.is_of_xcpd,
+        dof_stated=stated_residual_dof(sidecars) if rule.is_of_xcpd else None,
         outliers=outliers,
         motion=motion,
     )

@@ -17,13 +17,14 @@ from bids_dtg.inputs.run import (
     SURFACE,
     T1W,
     NamedFile,
+    SurfaceFiles,
     TransformFile,
     belongs_to,
     best,
     template_name,
 )
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
-from bids_dtg.settings import SampledOn
+from bids_dtg.settings import InputType, SampledOn
 
 # Entities by which `--space` names CIFTI parcels.
 _NAMING = ("seg", "atlas")
@@ -41,9 +42,9 @@ _COREGISTRATIONS = (
 )
 # Entities of a transform that do not identify the run.
 _HOW = frozenset({"from", "to", "mode", "desc"})
-# The BOLD series, the transforms to it from the model's space (empty if it is in that space), and
-# one clause that gives the reason for the choice.
-Choice = tuple[NamedFile, tuple[TransformFile, ...], str]
+# The BOLD series; the transforms to it from the model's space (empty if it is in that space); for
+# parcels, the surface that volumes are sampled on; and one clause that gives the reason.
+Choice = tuple[NamedFile, tuple[TransformFile, ...], SurfaceFiles | None, str]
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,17 @@ class SpaceRule:
     freesurfer: Path | None = None
     # Derivatives that XCP-D was run on; None: those that its description names.
     preprocessed: Path | None = None
+    # The dataset and how its folders are read, both filled in by `find_runs`.
+    root: Path = Path()
+    input_type: InputType = "fmriprep"
+
+    @property
+    def is_of_xcpd(self) -> bool:
+        """Whether runs are cleaned, and the person's surfaces may lie in the template."""
+        return self.input_type == "xcpd"
 
 
-def choose_version(
-    versions: Sequence[NamedFile], rule: SpaceRule, root: Path
-) -> Choice:
+def choose_version(versions: Sequence[NamedFile], rule: SpaceRule) -> Choice:
     """Choose the version of a run that needs the least resampling.
 
     The order is: versions in the model's space, first those on its grid; versions in the
@@ -79,9 +86,7 @@ def choose_version(
     versions
         BOLD series that differ only in space and resolution.
     rule
-        The space in which the run is needed.
-    root
-        Root folder of the derivatives dataset.
+        The space in which the run is needed, and the dataset.
 
     Raises
     ------
@@ -89,24 +94,19 @@ def choose_version(
         No version is in the requested space, or none can be brought to the model's space; the
         message says what each of them lacks.
     """
-    candidates: Sequence[NamedFile] = versions
-    why = []
-    if rule.requested:
-        candidates = files_in_space(versions, rule.requested)
-        why.append("requested with --space")
-    elif len(versions) > 1:
-        why.append(f"chosen from {space_labels(versions)}")
+    candidates, why = candidates_of(versions, rule)
     in_model = [file for file in candidates if file.space == rule.model]
     if in_model:
         file, lattice = _nearest(in_model, rule.on_lattice)
-        return file, (), "; ".join([f"{rule.model}, the model's space", *lattice, *why])
+        reason = "; ".join([f"{rule.model}, the model's space", *lattice, *why])
+        return file, (), None, reason
     if rule.requested is None:
         why.append(f"there is no version in {rule.model}")
     lacks: list[RunError] = []
     ways = [(file, False) for file in sorted(candidates, key=preference)]
     for file, is_detour in ways:  # the loop appends detours to this list
         try:
-            transforms, over = _transforms(file, rule, root, is_detour=is_detour)
+            transforms, over = _transforms(file, rule, is_detour=is_detour)
         except RunError as err:
             lacks.append(err)
             # It has no transform to the model's template, but may have one to another.
@@ -114,8 +114,19 @@ def choose_version(
                 ways.append((file, True))
         else:
             words = [f"{space_label(file)} with the transforms to {over}", *why]
-            return file, transforms, "; ".join(words)
+            return file, transforms, None, "; ".join(words)
     raise _nothing(candidates, lacks, rule)
+
+
+def candidates_of(
+    versions: Sequence[NamedFile], rule: SpaceRule
+) -> tuple[Sequence[NamedFile], list[str]]:
+    """Return the versions in the requested space, and why these, if there was a choice."""
+    if rule.requested:
+        return files_in_space(versions, rule.requested), ["requested with --space"]
+    if len(versions) > 1:
+        return versions, [f"chosen from {space_labels(versions)}"]
+    return versions, []
 
 
 def files_in_space(files: Sequence[NamedFile], requested: str) -> list[NamedFile]:
@@ -214,7 +225,7 @@ def preference(file: NamedFile) -> tuple[int, int, str]:
 
 
 def _transforms(
-    bold: NamedFile, rule: SpaceRule, root: Path, *, is_detour: bool
+    bold: NamedFile, rule: SpaceRule, *, is_detour: bool
 ) -> tuple[tuple[TransformFile, ...], str]:
     """Find the transforms that map points of the model's space to a series, and describe them.
 
@@ -223,10 +234,8 @@ def _transforms(
     `from-boldref_to-T1w` then maps these to the run's own grid. A detour uses another template.
     """
     if bold.space not in (NATIVE, T1W):
-        cohort = bold.name.get("cohort")
-        origin = f"{bold.space}+{cohort}" if cohort else bold.space
-        return (rule.templateflow.step(rule.model, origin),), rule.model
-    anatomy = anatomy_of(bold, rule, root)
+        return (rule.templateflow.step(rule.model, template_of(bold)),), rule.model
+    anatomy = anatomy_of(bold, rule)
     words = rule.model
     if is_detour:
         normalisation, template = anatomy.through(T1W, rule.model)
@@ -237,7 +246,13 @@ def _transforms(
     return (*normalisation, *to_run_grid), words
 
 
-def anatomy_of(bold: NamedFile, rule: SpaceRule, root: Path) -> Anatomy:
+def template_of(file: NamedFile) -> str:
+    """Return the space of a file as transforms name it: a cohort follows after `+`."""
+    cohort = file.name.get("cohort")
+    return f"{file.space}+{cohort}" if cohort else file.space
+
+
+def anatomy_of(bold: NamedFile, rule: SpaceRule) -> Anatomy:
     """Return the anatomy of a run, of the T1w image that the run's sidecars name."""
     stem = bold.path.name.removesuffix(bold.name.extension)
     series_sidecar = bold.path.with_name(f"{stem}.json")
@@ -245,7 +260,9 @@ def anatomy_of(bold: NamedFile, rule: SpaceRule, root: Path) -> Anatomy:
         file.path.with_suffix(".json") for file in _run_transforms(bold)
     ]
     sidecars = (series_sidecar, *transform_sidecars)
-    return Anatomy(root, bold.participant, bold.session, rule.templateflow, sidecars)
+    return Anatomy(
+        rule.root, bold.participant, bold.session, rule.templateflow, sidecars
+    )
 
 
 def _run_transforms(bold: NamedFile) -> list[NamedFile]:

@@ -11,7 +11,6 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import matching
 from bids_dtg.inputs.anatomy import (
     USUAL_TEMPLATE,
-    XCPD_DESCS,
     Anatomy,
     grey_matter,
     surfaces_of_xcpd,
@@ -38,12 +37,13 @@ from bids_dtg.inputs.space_choice import (
     Choice,
     SpaceRule,
     anatomy_of,
+    candidates_of,
     choose_version,
     coregistration,
-    files_in_space,
     preference,
     space_label,
     space_labels,
+    template_of,
 )
 
 _HEMISPHERES: dict[Side, str] = {"L": "lh", "R": "rh"}
@@ -51,13 +51,7 @@ _FREESURFER = ("white", "pial", "sphere.reg")
 
 
 # Long, as each form of series has a step, the best first.
-def choose_for_parcels(
-    versions: Sequence[NamedFile],
-    rule: SpaceRule,
-    root: Path,
-    *,
-    is_moved: bool = False,
-) -> tuple[Choice, SurfaceFiles | None]:
+def choose_for_parcels(versions: Sequence[NamedFile], rule: SpaceRule) -> Choice:
     """Choose the version of a run whose parcel series are most surely the person's own.
 
     The order is: series of parcels and grayordinates; volumes at the vertices of the person's own
@@ -68,25 +62,19 @@ def choose_for_parcels(
     versions
         Series that differ only in space, resolution and form; on a mesh, the left hemisphere's.
     rule
-        The model's parcels, the requested space and surface, and FreeSurfer's folder.
-    root
-        Root folder of the derivatives dataset.
-    is_moved
-        Whether the person's surfaces may have been moved to the template, as by XCP-D.
+        The model's parcels, the requested space and surface, and the folders of the dataset.
 
     Returns
     -------
-    choice
-        The series, without transforms, and one clause that gives the reason.
-    surfaces
-        For volumes, the surface and the transforms from it to the volumes; else None.
+    The series, without transforms; for volumes, the surface and the transforms from it to them; and
+    one clause that gives the reason.
 
     Raises
     ------
     RunError
         No version can be used; the message says what each of them lacks.
     """
-    candidates, why = _candidates(versions, rule)
+    candidates, why = candidates_of(versions, rule)
     volumes = [file for file in candidates if file.name.extension in IMAGES]
     meshes = [file for file in candidates if file.name.extension == GIFTI_SERIES]
     series = [file for file in candidates if file.space == PARCELS]
@@ -97,20 +85,20 @@ def choose_for_parcels(
                 expected="volumes, for --sample-on template",
                 remedy="leave --sample-on out",
             )
-        return _at_template(volumes, rule, root, why, "requested with --sample-on")
+        return _at_template(volumes, rule, why, "requested with --sample-on")
     if rule.on_lattice and (volumes or meshes):
         series, lacks_of_series = _parcel_series(series, rule.on_lattice)
         why += lacks_of_series
     if series:
         rest = [file for file in candidates if file.space != PARCELS]
         any_space = replace(rule, requested=None)
-        return choose_version([*series, *rest], any_space, root), None
-    anatomy = anatomy_of(min(candidates, key=preference), _offline(rule), root)
-    surfaces = own_surfaces(anatomy, rule.freesurfer, is_moved=is_moved)
+        return choose_version([*series, *rest], any_space)
+    anatomy = anatomy_of(min(candidates, key=preference), _offline(rule))
+    surfaces = own_surfaces(anatomy, rule)
     lacks: list[RunError] = []
     for file in sorted(volumes if surfaces.sides else (), key=preference):
         try:
-            sampled = _at_file(file, surfaces, anatomy, rule, is_moved=is_moved)
+            sampled = _at_file(file, surfaces, anatomy, rule)
         except SeveralFilesError:
             raise
         except RunError as err:
@@ -118,17 +106,17 @@ def choose_for_parcels(
             continue
         words = f"{space_label(file)} at the vertices of the person's own surfaces"
         if rule.sample_on is None:
-            sampled = replace(sampled, instead=_template_for(file, rule, root))
+            sampled = replace(sampled, instead=_template_for(file, rule))
         reason = "; ".join([f"{words} ({surfaces.reason})", *why])
-        return (file, (), reason), sampled
+        return file, (), sampled, reason
     if meshes:
         # fsaverage5 or 6 have smaller files.
         file = max(meshes, key=lambda file: len(file.space))
-        return (file, (), "; ".join([f"{file.space}, registered to fsLR", *why])), None
+        return file, (), None, "; ".join([f"{file.space}, registered to fsLR", *why])
     lack = lacks[0].found if lacks else surfaces.reason
     if rule.sample_on == "own":
         raise no_own_surfaces(lack)
-    return _at_template(volumes, rule, root, why, lack)
+    return _at_template(volumes, rule, why, lack)
 
 
 def _parcel_series(
@@ -150,31 +138,21 @@ def lack_of_parcels(path: Path) -> str:
 
 
 def _at_file(
-    file: NamedFile,
-    surfaces: SurfaceFiles,
-    anatomy: Anatomy,
-    rule: SpaceRule,
-    *,
-    is_moved: bool,
+    file: NamedFile, surfaces: SurfaceFiles, anatomy: Anatomy, rule: SpaceRule
 ) -> SurfaceFiles:
-    """Return a person's surfaces with the transforms from them to volumes."""
-    transforms = _from_surfaces(file, anatomy, is_moved=is_moved)
-    if is_moved:
-        words, space = surfaces.reason, _label_of(file)
-        preprocessed = rule.preprocessed
-        surfaces = surfaces_of_xcpd(anatomy, words, surfaces.sides, space, preprocessed)
+    """Return a person's surfaces with the transforms of points from them to volumes."""
+    space = template_of(file)
+    transforms: tuple[TransformFile, ...] = ()
+    if rule.is_of_xcpd:
+        if space != SPACE:
+            transform = anatomy.templateflow.transform(SPACE, space)
+            transforms = (TransformFile(transform),)
+        surfaces = surfaces_of_xcpd(anatomy, surfaces, space, rule.preprocessed)
+    elif file.space == NATIVE:
+        transforms = (coregistration(file),)
+    elif file.space != T1W:
+        transforms = anatomy.points_to(space)
     return replace(surfaces, transforms=transforms)
-
-
-def _candidates(
-    versions: Sequence[NamedFile], rule: SpaceRule
-) -> tuple[Sequence[NamedFile], list[str]]:
-    """Return the versions in the requested space, and why these, if there was a choice."""
-    if rule.requested:
-        return files_in_space(versions, rule.requested), ["requested with --space"]
-    if len(versions) > 1:
-        return versions, [f"chosen from {space_labels(versions)}"]
-    return versions, []
 
 
 def no_own_surfaces(lack: str) -> RunError:
@@ -199,43 +177,37 @@ def template_surface(
     return SurfaceFiles(reason, transforms=tuple(transforms), template=space)
 
 
-def own_surfaces(
-    anatomy: Anatomy, freesurfer: Path | None, *, is_moved: bool
-) -> SurfaceFiles:
+def own_surfaces(anatomy: Anatomy, rule: SpaceRule) -> SurfaceFiles:
     """Find a person's surfaces as fMRIPrep, XCP-D or FreeSurfer wrote them, the best first.
 
     Parameters
     ----------
     anatomy
         The folders of fMRIPrep or XCP-D.
-    freesurfer
-        FreeSurfer's folder of all people, if it was given.
-    is_moved
-        Whether the surfaces are XCP-D's, which lie in the model's template or in T1w space.
+    rule
+        Which of the two they are, and FreeSurfer's folder of all people, if it was given.
 
     Returns
     -------
     SurfaceFiles
         Without sides, but with the reason, if there are none.
     """
-    sides_of_meshes = surfaces_on_meshes(anatomy)
-    if is_moved:
-        sides_of_meshes = surfaces_on_meshes(anatomy, XCPD_DESCS)
+    sides_of_meshes = surfaces_on_meshes(anatomy, of_xcpd=rule.is_of_xcpd)
     alone = ""  # what there is where a hemisphere is missing
     for words, sides in sides_of_meshes:
         if len(sides) == 1:
             alone = alone or f"{words} of hemisphere {next(iter(sides))} only"
         if len(sides) == 2:
             # The probability of grey matter lies in T1w space.
-            image = None if is_moved else grey_matter(anatomy)
+            image = None if rule.is_of_xcpd else grey_matter(anatomy)
             return SurfaceFiles(words, sides, grey_matter=image)
     lack = f"sub-{anatomy.participant} has no surfaces with a registration to fsLR or fsaverage"
     if alone:
         lack = f"sub-{anatomy.participant} has {alone}"
-    if is_moved:
+    if rule.is_of_xcpd:
         return SurfaceFiles(lack)
     to_t1w = _from_fsnative(anatomy)
-    for subject in _subject_folders(anatomy, to_t1w, freesurfer):
+    for subject in _subject_folders(anatomy, to_t1w, rule.freesurfer):
         sides = _freesurfer_sides(subject)
         if len(sides) < 2:
             continue
@@ -250,68 +222,44 @@ def own_surfaces(
 
 
 def _at_template(
-    volumes: Sequence[NamedFile], rule: SpaceRule, root: Path, why: list[str], lack: str
-) -> tuple[Choice, SurfaceFiles]:
+    volumes: Sequence[NamedFile], rule: SpaceRule, why: list[str], lack: str
+) -> Choice:
     """Choose volumes, and the transforms to them from a template's surface."""
-    (file, transforms, _), space = _from_template(volumes, rule, root)
+    (file, transforms, *_), space = _from_template(volumes, rule)
     words = f"{space_label(file)} at the vertices of a template's surface"
     reason = "; ".join([words, *why])
-    return (file, (), reason), template_surface(lack, transforms, space)
+    return file, (), template_surface(lack, transforms, space), reason
 
 
-def _template_for(file: NamedFile, rule: SpaceRule, root: Path) -> SurfaceFiles | None:
+def _template_for(file: NamedFile, rule: SpaceRule) -> SurfaceFiles | None:
     """Return the template's surface for one version, if there are transforms to it.
 
     It is used where the person's surfaces turn out to be elsewhere, which is then the reason.
     """
     try:
-        (_, transforms, _), space = _from_template([file], rule, root)
+        (_, transforms, *_), space = _from_template([file], rule)
     except RunError:
         return None
     return template_surface("", transforms, space)
 
 
-def _from_template(
-    volumes: Sequence[NamedFile], rule: SpaceRule, root: Path
-) -> tuple[Choice, str]:
+def _from_template(volumes: Sequence[NamedFile], rule: SpaceRule) -> tuple[Choice, str]:
     """Choose volumes that can be reached from a template's points; nothing is fetched for them.
 
     The points are known in two templates: that of the models, and fMRIPrep's default.
     """
     near = replace(_offline(rule), model=SPACE, requested=None, on_lattice=None)
     try:
-        return choose_version(volumes, near, root), SPACE
+        return choose_version(volumes, near), SPACE
     except SeveralFilesError:
         raise
     except RunError:
         with_default = replace(near, model=USUAL_TEMPLATE)
-        return choose_version(volumes, with_default, root), USUAL_TEMPLATE
+        return choose_version(volumes, with_default), USUAL_TEMPLATE
 
 
 def _offline(rule: SpaceRule) -> SpaceRule:
     return replace(rule, templateflow=replace(rule.templateflow, download=False))
-
-
-def _from_surfaces(
-    file: NamedFile, anatomy: Anatomy, *, is_moved: bool
-) -> tuple[TransformFile, ...]:
-    """Find the transforms of points from the surfaces' space to that of volumes."""
-    space = _label_of(file)
-    if is_moved:
-        if space == SPACE:
-            return ()
-        return (TransformFile(anatomy.templateflow.transform(SPACE, space)),)
-    if file.space == T1W:
-        return ()
-    if file.space == NATIVE:
-        return (coregistration(file),)
-    return anatomy.points_to(space)
-
-
-def _label_of(file: NamedFile) -> str:
-    """Return the space of volumes as transforms name it."""
-    cohort = file.name.get("cohort")
-    return f"{file.space}+{cohort}" if cohort else file.space
 
 
 def _from_fsnative(anatomy: Anatomy) -> tuple[TransformFile, ...] | None:
