@@ -11,9 +11,9 @@ import pandas as pd
 
 from bids_dtg.array_types import Float32
 from bids_dtg.contrasts.analyses.cohort import CohortArrays, CohortPlan
-from bids_dtg.contrasts.analyses.evaluation_page import write_page
+from bids_dtg.contrasts.analyses.evaluation_page import write_evaluation
 from bids_dtg.contrasts.analyses.finding import find_cohort, print_plan
-from bids_dtg.contrasts.analyses.judge import evaluate, score_models, write_scores
+from bids_dtg.contrasts.analyses.judge import score_models
 from bids_dtg.contrasts.analyses.measured import check_measured_maps
 from bids_dtg.contrasts.analyses.reading import read_arrays
 from bids_dtg.contrasts.analyses.simple_models import (
@@ -97,13 +97,13 @@ def _evaluate(
     simple = _simple_models(cohort, training, test, rows)
     judged = f"model {bundle.card.name}"
     scores = score_models(cohort, simple, {judged: predict}, test, judged)
-    evaluation = evaluate(cohort, scores, simple, judged)
-    write_scores(cohort, evaluation)
     sections = []
     if plan.results.has_pages:
         r = scores.of(judged)["r"]
         sections = [_example(cohort, simple, predict, test, r)]
-    write_page(cohort, evaluation, findings, sections)
+    evaluation = write_evaluation(
+        cohort, scores, simple, judged, findings, sections=sections
+    )
     say(
         "r: predicted with measured maps; residual r: their deviations from the mean map, n/a for"
     )

@@ -1,10 +1,14 @@
-"""The page of an evaluation: verdicts first, then scores, contrasts, people and measured maps."""
+"""The files of an evaluation, and its page.
+
+The page has verdicts first, then scores, contrasts, people and measured maps.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,8 +16,9 @@ import pandas as pd
 
 from bids_dtg.cohort.recognised_participants import seen_on_page
 from bids_dtg.contrasts.analyses.cohort import CohortArrays
-from bids_dtg.contrasts.analyses.judge import Evaluation
+from bids_dtg.contrasts.analyses.judge import Evaluation, evaluate, write_scores
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
+from bids_dtg.contrasts.analyses.simple_models import SimpleModels
 from bids_dtg.contrasts.bundle.bundle import ASYMMETRY
 from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE, LINEAR, Scores
 from bids_dtg.contrasts.judging.tables import (
@@ -60,26 +65,39 @@ _CURVES = {
 }
 
 
-def write_page(
+def write_evaluation(
     cohort: CohortArrays,
-    evaluation: Evaluation,
+    scores: Scores,
+    simple: SimpleModels,
+    judged: str,
     findings: Sequence[str],
+    *,
+    record: Mapping[str, Any] = MappingProxyType({}),
     sections: Sequence[Section] = (),
-) -> None:
-    """Draw and write the page, where reports are made.
+) -> Evaluation:
+    """Compute the tables of scores; write them, and the page where reports are made.
 
     Parameters
     ----------
-    cohort, evaluation
-        People, and the scores of models on some of them.
+    cohort, scores, simple, judged, record
+        As for `evaluate`.
     findings
         Sentences on the measured maps.
     sections
         Further parts of the page, above the others.
     """
+    evaluation = evaluate(cohort, scores, simple, judged, record)
+    write_scores(cohort, evaluation)
+    if cohort.plan.results.has_pages:
+        parts = [*sections, *_sections(cohort, evaluation, findings)]
+        _write_page(cohort, evaluation, parts)
+    return evaluation
+
+
+def _write_page(
+    cohort: CohortArrays, evaluation: Evaluation, sections: Sequence[Section]
+) -> None:
     plan = cohort.plan
-    if not plan.results.has_pages:
-        return
     contrasts = counted(len(cohort.files.contrasts), "contrast")
     people = counted(evaluation.people, "participant")
     same = evaluation.same_for_all
@@ -96,7 +114,7 @@ def write_page(
         plan.results.title,
         f"{people} of {plan.request.dataset.name}, {contrasts}.",
         verdicts,
-        [*sections, *_sections(cohort, evaluation, findings)],
+        sections,
     )
     plan.results.page(page, MODEL_PAGE)
 

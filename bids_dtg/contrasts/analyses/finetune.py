@@ -11,7 +11,7 @@ import numpy as np
 from bids_dtg.array_types import Float32
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import CohortArrays, CohortPlan
-from bids_dtg.contrasts.analyses.evaluation_page import write_page
+from bids_dtg.contrasts.analyses.evaluation_page import write_evaluation
 from bids_dtg.contrasts.analyses.finding import (
     find_cohort,
     find_people,
@@ -24,7 +24,7 @@ from bids_dtg.contrasts.analyses.fit import (
     recentred,
     write_fitted,
 )
-from bids_dtg.contrasts.analyses.judge import evaluate, score_fit, write_scores
+from bids_dtg.contrasts.analyses.judge import score_fit
 from bids_dtg.contrasts.analyses.measured import check_measured_maps
 from bids_dtg.contrasts.analyses.reading import read_arrays
 from bids_dtg.contrasts.analyses.splits import plan_split, sets_of, store_split
@@ -74,7 +74,7 @@ def run_finetuning(settings: Settings) -> int:
         settings = settings.replace(epochs=recipe.tuning_epochs)
     plan = CohortPlan.prepare(settings)
     bundle = plan.bundle
-    if plan.kind.tuning is None:
+    if not plan.kind.tunes:
         raise BundleError(
             f"--model {bundle.card.name} is of kind {plan.kind.name}",
             expected=f"{tunable()}, which can be fine-tuned",
@@ -163,7 +163,7 @@ def _with_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
 def _tune(plan: CohortPlan, data: FitData, tuned: Sequence[Contrast]) -> FittedModel:
     """Fine-tune to contrasts, with their own rows of the output layer or with new rows."""
     bundle, modelling = plan.bundle, plan.settings.modelling
-    module = _tuning_of(plan)
+    module: Any = plan.kind.module()
     schedule = plan.settings.part(ContrastsOptions).schedule
     state = bundle.network().state_dict()
     if schedule == "new":
@@ -172,21 +172,14 @@ def _tune(plan: CohortPlan, data: FitData, tuned: Sequence[Contrast]) -> FittedM
         rows = [*rows_in_model(tuned, bundle.contrasts).values()]
         weights = module.with_rows(state, rows)
     frozen = (module.OUTPUT,) if schedule == "known" else ()
-    start = module.Start(weights, frozen)
     plan.results.add(f"{CHECKPOINTS}/")
     folder = plan.results.path
-    fitted: FittedModel = module.fit(data, plan.settings, folder, say, start)
+    fitted: FittedModel = module.fit(data, plan.settings, folder, say, weights, frozen)
     facts = {"schedule": schedule, "from": bundle.identity}
     record = {**facts, **fitted.record}
     fitted = dataclasses.replace(fitted, kind=plan.kind.name, record=record)
     labels = [contrast.label for contrast in tuned]
     return recentred(fitted, data, labels, modelling.recipe, say)
-
-
-def _tuning_of(plan: CohortPlan) -> Any:
-    """Return the module with the functions that tune models of the plan's kind."""
-    assert plan.kind.tuning is not None  # `run_finetuning` has checked it
-    return plan.kind.tuning()
 
 
 def _with_other_rows(
@@ -205,7 +198,7 @@ def _with_other_rows(
     import torch
 
     bundle = plan.bundle
-    module = _tuning_of(plan)
+    module: Any = plan.kind.module()
     tuned_state = {
         name: torch.from_numpy(np.asarray(tensor))
         for name, tensor in fitted.tensors.items()
@@ -309,7 +302,13 @@ def _score(
         template="contrasts/judged_transfer.html",
         tables=[table.on_page("r before and after tuning, by contrast")],
     )
-    evaluation = evaluate(cohort, scores, simple, "tuned", fitted.record)
-    write_scores(cohort, evaluation)
-    write_page(cohort, evaluation, findings, [section])
+    evaluation = write_evaluation(
+        cohort,
+        scores,
+        simple,
+        "tuned",
+        findings,
+        record=fitted.record,
+        sections=[section],
+    )
     return evaluation.for_card()

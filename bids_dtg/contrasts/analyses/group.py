@@ -30,7 +30,7 @@ from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.columns import Column
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.paths import PathNames, machine_folders
-from bids_dtg.files.provenance import all_failures
+from bids_dtg.files.provenance import Failure, all_failures
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.statmaps import (
@@ -168,11 +168,11 @@ def _failures_of(
     settings: Settings,
     output: DerivativeDataset,
     participants: Sequence[ParticipantFiles],
-) -> list[tuple[str, str, str]]:
-    """Return participant, stage and message of failures; of some people if some were asked for."""
+) -> list[Failure]:
+    """Return the failures; those of some people if some were asked for."""
     labels = {files.label for files in participants}
     return [
-        (failure.participant, failure.what, failure.message)
+        failure
         for failure in all_failures(output)
         if not settings.inputs.participant_label or failure.participant in labels
     ]
@@ -181,13 +181,14 @@ def _failures_of(
 def _flags_of(
     output: DerivativeDataset,
     participants: Sequence[ParticipantFiles],
-    failures: Sequence[tuple[str, str, str]],
+    failures: Sequence[Failure],
 ) -> dict[str, tuple[Flag, ...]]:
     """Return the flags of participants' own runs, by label."""
     columns = presentation_of(output).quality_columns
     messages: dict[str, dict[str, str]] = {}
-    for participant, stage, message in failures:
-        messages.setdefault(participant, {})[stage] = message
+    for failure in failures:
+        stages = messages.setdefault(failure.participant, {})
+        stages[failure.what] = failure.message
     return {
         files.label: run_flags(files, messages.get(files.label, {}), columns)
         for files in participants

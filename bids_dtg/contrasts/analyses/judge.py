@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -67,7 +67,7 @@ class Evaluation:
     comparisons: ResultTable  # of the judged model with others
     ceilings: pd.DataFrame  # noise ceilings over all voxels or parcels; maybe no rows
     # How the model was trained (`network`), and the folds of a cross-validation; maybe empty.
-    record: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any]
 
     @property
     def people(self) -> int:
@@ -227,7 +227,7 @@ def evaluate(
     scores: Scores,
     simple: SimpleModels,
     judged: str,
-    record: Mapping[str, Any] = MappingProxyType({}),
+    record: Mapping[str, Any],
 ) -> Evaluation:
     """Compute the tables of scores, with noise ceilings and verdicts.
 

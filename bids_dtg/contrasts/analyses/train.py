@@ -19,14 +19,14 @@ from bids_dtg.contrasts.analyses.cohort import (
     CohortFiles,
     CohortPlan,
 )
-from bids_dtg.contrasts.analyses.evaluation_page import write_page
+from bids_dtg.contrasts.analyses.evaluation_page import write_evaluation
 from bids_dtg.contrasts.analyses.finding import (
     find_cohort,
     print_plan,
     with_file_record,
 )
 from bids_dtg.contrasts.analyses.fit import check_fit, fit_model, write_fitted
-from bids_dtg.contrasts.analyses.judge import evaluate, score_fit, write_scores
+from bids_dtg.contrasts.analyses.judge import score_fit
 from bids_dtg.contrasts.analyses.measured import check_measured_maps
 from bids_dtg.contrasts.analyses.reading import (
     cohort_of_fold,
@@ -182,9 +182,9 @@ def _train(cohort: CohortArrays, findings: Sequence[str]) -> int:
         scores, simple = judged
         words = f"{simple.words} {fitted.words}".strip()
         simple = dataclasses.replace(simple, words=words)
-        evaluation = evaluate(cohort, scores, simple, "model", fitted.record)
-        write_scores(cohort, evaluation)
-        write_page(cohort, evaluation, findings)
+        evaluation = write_evaluation(
+            cohort, scores, simple, "model", findings, record=fitted.record
+        )
         scores_of_card = evaluation.for_card()
     bundle = write_fitted(cohort, fitted, split, scores_of_card)
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")

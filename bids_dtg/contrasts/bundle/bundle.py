@@ -344,13 +344,14 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             As for `prepare`, or if the kind has no gradients.
         """
-        weights, tuning = self.weights(), KINDS[self.card.kind].tuning
-        if tuning is None:
+        weights, kind = self.weights(), KINDS[self.card.kind]
+        if not kind.tunes:
             raise BundleError(
                 f"{weights.path} belongs to a model of kind {self.card.kind}",
                 expected=tunable(),
             )
-        network: AttentionUNet = tuning().network(weights, self.places)
+        module: Any = kind.module()
+        network: AttentionUNet = module.network(weights, self.places)
         return network
 
 

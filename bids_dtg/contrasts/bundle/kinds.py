@@ -96,9 +96,9 @@ class MapsKind(Kind):
     # Whether the prediction for a voxel depends on other voxels' connectomes. In other kinds, a
     # voxel without data has no prediction.
     uses_neighbours: bool = False
-    # Imports the module with the functions that `analyses.finetune` calls, and with `network`,
-    # which reads the tensors as a torch network; None: models of this kind have no gradients.
-    tuning: Callable[[], Any] | None = None
+    # Whether the module also has the functions that `analyses.finetune` calls, and `network`, which
+    # reads the tensors as a torch network; other models have no gradients.
+    tunes: bool = False
     # Checks, before data are read, that the optional packages of a training are installed.
     require_packages: Callable[[], None] = _nothing
     # Checks what a fit needs of people and places, before data are read. It takes the settings,
@@ -188,7 +188,7 @@ def find_kind(name: str) -> MapsKind:
 
 def tunable() -> str:
     """Return the names of the kinds that can be fine-tuned."""
-    return " or ".join(kind.name for kind in KINDS.values() if kind.tuning is not None)
+    return " or ".join(kind.name for kind in KINDS.values() if kind.tunes)
 
 
 ATTENTION_UNET = MapsKind(
@@ -198,7 +198,7 @@ ATTENTION_UNET = MapsKind(
     needs_validation=True,
     reads_segments=True,
     uses_neighbours=True,
-    tuning=constant("contrasts.network.kind"),
+    tunes=True,
     require_packages=later("contrasts.network.kind:require_packages"),
     check=later("contrasts.network.kind:check"),
     recipes=("default", "published"),

@@ -104,7 +104,7 @@ def _agreement(bundle: ModelBundle, connectome: Float32) -> Check:
     """Compare the prepared model with its torch network in a box of the grid."""
     name = "prepared and eager agree"
     kind = KINDS[bundle.card.kind]
-    if kind.tuning is None:
+    if not kind.tunes:
         return Check(name, None, f"{kind.words} has no network")
     if find_spec("torch") is None:
         return Check(name, None, "torch is not installed")

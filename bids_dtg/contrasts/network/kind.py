@@ -16,7 +16,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,15 +44,6 @@ if TYPE_CHECKING:
 # The last layer has a weight and a bias per contrast; all other layers are shared by contrasts.
 OUTPUT = "out_block.1"
 _WEIGHT, _BIAS = f"{OUTPUT}.weight", f"{OUTPUT}.bias"
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    """The weights that a fine-tuning starts from."""
-
-    weights: Mapping[str, Tensor]
-    # Parameters whose names start with one of these are not trained.
-    frozen: tuple[str, ...] = ()
 
 
 def channels(weights: TensorFile) -> tuple[int, int]:
@@ -185,7 +175,8 @@ def fit(
     settings: Settings,
     folder: Path,
     report: Callable[[str], None],
-    start: Start | None = None,
+    start: Mapping[str, Tensor] | None = None,
+    frozen: tuple[str, ...] = (),
 ) -> FittedModel:
     """Train the network with the recipe asked for, or continue an interrupted training.
 
@@ -199,6 +190,8 @@ def fit(
         Receives lines on the progress.
     start
         Weights to start from, in fine-tuning; None: random ones.
+    frozen
+        Parameters whose names start with one of these are not trained.
 
     Raises
     ------
@@ -217,7 +210,7 @@ def fit(
         if not np.isfinite(person.maps).any(axis=1).all():
             incomplete.append(person.label)
     check(settings, len(training), len(validation), incomplete, data.places)
-    plan = _plan(settings, len(training), start)
+    plan = _plan(settings, len(training), start, frozen)
 
     def samples(people: Sequence[Person]) -> train.PersonSamples:
         return train.PersonSamples(
@@ -238,7 +231,7 @@ def fit(
             samples(validation),
             plan,
             place,
-            start=None if start is None else start.weights,
+            start=start,
             report=report,
         )
     except RuntimeError as err:
@@ -256,26 +249,31 @@ def fit(
     )
 
 
-def _plan(settings: Settings, people: int, start: Start | None) -> TrainingPlan:
+def _plan(
+    settings: Settings,
+    people: int,
+    start: Mapping[str, Tensor] | None,
+    frozen: tuple[str, ...],
+) -> TrainingPlan:
     """Return how the network is trained on so many people."""
     modelling = settings.modelling
     recipe = find_recipe(modelling.recipe)
-    plan = TrainingPlan(
-        features=settings.part(ContrastsOptions).features,
+    features = settings.part(ContrastsOptions).features
+    return TrainingPlan(
+        features=features if start is None else len(start[FIRST_WEIGHT]),
         loss=recipe.loss,
         choose_by=recipe.choose_by,
         learning_rate=modelling.learning_rate or NETWORK_RATE,
         epochs=modelling.epochs or NETWORK_EPOCHS,
         seed=modelling.seed,
         batch=min(modelling.batch_size or NETWORK_BATCH, people),
+        frozen=frozen,
     )
-    if start is None:
-        return plan
-    features = len(start.weights[FIRST_WEIGHT])
-    return dataclasses.replace(plan, features=features, frozen=start.frozen)
 
 
-def _fingerprint(plan: TrainingPlan, data: FitData, start: Start | None) -> str:
+def _fingerprint(
+    plan: TrainingPlan, data: FitData, start: Mapping[str, Tensor] | None
+) -> str:
     """Return a hash of everything that a training depends on, except the number of epochs."""
 
     def prints(people: Sequence[Person]) -> list[tuple[str, str]]:
@@ -288,7 +286,7 @@ def _fingerprint(plan: TrainingPlan, data: FitData, start: Start | None) -> str:
         "start": None,
     }
     if start is not None:
-        facts["start"] = [float(tensor.sum()) for tensor in start.weights.values()]
+        facts["start"] = [float(tensor.sum()) for tensor in start.values()]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -1,11 +1,11 @@
-"""The maps of an average as cards by task, and for the viewer."""
+"""The maps of an average: cards by task, what the viewer shows of them, and sections of a page."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -15,8 +15,9 @@ import numpy as np
 
 from bids_dtg.array_types import Float32
 from bids_dtg.contrasts.contrast import contrast_in_words, task_in_words, title_in_words
-from bids_dtg.contrasts.half_width import LEVEL
+from bids_dtg.contrasts.half_width import HALF_WIDTH, LEVEL, half_width_path
 from bids_dtg.contrasts.panels.drawn_maps import (
+    BELOW,
     DEVIATION,
     MAP,
     SPREAD,
@@ -28,16 +29,23 @@ from bids_dtg.contrasts.panels.drawn_maps import (
     read_values,
     relative_size,
     rounded_limit,
+    slice_text,
     top_of,
     units_in_words,
 )
 from bids_dtg.contrasts.panels.regions import Regions, signed_text
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
-from bids_dtg.files.text import read_packaged
+from bids_dtg.files.text import read_json, read_packaged
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.report.contents import NOT_MEASURED, SYNTHETIC, MapFile
-from bids_dtg.report.page import link
+from bids_dtg.report.contents import (
+    NOT_MEASURED,
+    SYNTHETIC,
+    AverageFiles,
+    MapFile,
+    ParticipantFiles,
+)
+from bids_dtg.report.page import Section, link
 from bids_dtg.report.pictures import join_pictures, standard_anatomy
 from bids_dtg.report.viewer import (
     SCRIPT,
@@ -66,6 +74,13 @@ _FIRST = {
 _SHOWN: Mapping[str, Any] = tomllib.loads(
     read_packaged(__package__, "viewer.toml").format(level=LEVEL)
 )
+# The overlay that the viewer offers with a person's maps.
+HALF_WIDTHS = {
+    "desc": HALF_WIDTH,
+    "title": f"Half-width of the {LEVEL} % interval for a new scan",
+    "factor": 1.0,  # the map differs from 0 where it exceeds this multiple of the overlay
+    "rule": f"exceeds the half-width of its {LEVEL} % interval for a new scan",  # in words
+}
 
 
 @dataclass(frozen=True)
@@ -75,11 +90,9 @@ class Gallery:
     title: str  # of the average
     tasks: tuple[Mapping[str, Any], ...]  # title, units and cards of each
     first: tuple[str, ...]  # labels of the maps that a page begins with
-    # The next three are for the viewer.
-    scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
-    backdrop: str = ""  # address of the anatomy
-    # For maps of parcels: what `viewer_data` has of the cortex.
-    surface: Mapping[str, Any] | None = None
+    scripts: Mapping[str, Any]  # title and addresses, as an average of `viewer_data`
+    # What all averages of a page share, as further arguments of `viewer_data`.
+    shared: Mapping[str, Any]
     sliced: bool = True  # whether slices of volumes are shown
 
     @property
@@ -109,25 +122,15 @@ def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
 
 def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
     """Return the data of a page's viewer, and number the cards of its maps; None without maps."""
-    shown = [gallery for gallery in galleries if gallery.scripts]
-    if not shown:
+    if not galleries:
         return None
     maps = list[dict[str, Any]]()
-    for average, gallery in enumerate(shown):
+    for average, gallery in enumerate(galleries):
         for card in gallery.cards:
             card["number"] = len(maps)
             maps.append({"average": average, **card["viewer"]})
-    surface = shown[0].surface
-    if surface:
-        scripts = [
-            {"title": gallery.title, "script": gallery.scripts[SYNTHETIC]}
-            for gallery in shown
-        ]
-        return viewer_data(scripts, maps, **surface)
-    averages = [
-        {"title": gallery.title, "scripts": gallery.scripts} for gallery in shown
-    ]
-    return viewer_data(averages, maps, backdrop=shown[0].backdrop)
+    scripts = [gallery.scripts for gallery in galleries]
+    return viewer_data(scripts, maps, **galleries[0].shared)
 
 
 def draw_gallery(
@@ -152,8 +155,8 @@ def draw_gallery(
     maps
         In any order; pages show them by task, and within it simple contrasts before differences.
     overlay, images
-        What the viewer offers to show of the maps' uncertainty, as in
-        `bids_dtg.contrasts.panels.maps.HALF_WIDTHS`, and its images by contrast.
+        What the viewer offers to show of the maps' uncertainty, as `HALF_WIDTHS`, and its images by
+        contrast.
 
     Raises
     ------
@@ -173,17 +176,19 @@ def draw_gallery(
     tasks, packed = _draw_tasks(page, source, maps)
     # The name that the viewer always gives its first image.
     script = folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"
-    scripts = {SYNTHETIC: write_script(dataset, script, packed)}
+    address = write_script(dataset, script, packed)
     if isinstance(source, ParcelMaps):
+        scripts = {"title": title, "script": address}
         surface = _surface(page, source, packed)
-        return Gallery(
-            title, tasks, first, scripts, surface=surface, sliced=source.has_voxels
-        )
+        return Gallery(title, tasks, first, scripts, surface, source.has_voxels)
+    addresses = {SYNTHETIC: address}
     if images:
         overlays = _write_overlays(page, source.grid)
-        scripts[overlay["desc"]] = link(overlays, dataset)
-    backdrop = write_shared_files(dataset, source.grid)
-    return Gallery(title, tasks, first, scripts, backdrop)
+        addresses[overlay["desc"]] = link(overlays, dataset)
+    backdrop = {"backdrop": write_shared_files(dataset, source.grid)}
+    return Gallery(
+        title, tasks, first, {"title": title, "scripts": addresses}, backdrop
+    )
 
 
 @dataclass(frozen=True)
@@ -360,3 +365,103 @@ def _write_overlays(page: _Page, grid: Grid) -> Path:
     copies = {label: pack(read_values(path), grid) for label, path in images.items()}
     write_script(dataset, script, copies)
     return script
+
+
+def draw_averages(
+    dataset: DerivativeDataset, files: ParticipantFiles, folder: Path
+) -> list[Section]:
+    """Draw a participant's averages of maps, one section each; the first holds the viewer's data.
+
+    Parameters
+    ----------
+    dataset
+        Output folder that holds the participant's files.
+    files
+        Files of the participant in it.
+    folder
+        Folder for pictures and scripts.
+
+    Raises
+    ------
+    RunError
+        A map cannot be read.
+    OutputError
+        A file cannot be written.
+    """
+    averages = [average for average in files.averages if average.maps]
+    galleries = [
+        draw_gallery(
+            dataset,
+            folder,
+            average.title,
+            average.maps,
+            overlay=HALF_WIDTHS,
+            images=_half_widths(dataset, average.maps),
+        )
+        for average in averages
+    ]
+    viewer = data_of_viewer(galleries)
+    first, every = list[Section](), list[Section]()
+    pairs = zip(averages, galleries, strict=True)
+    for position, (average, gallery) in enumerate(pairs, 1):
+        is_first = position == 1
+        title = gallery.title if len(galleries) > 1 else ""
+        facts = _facts_of_first(average, gallery)
+        card = facts["chosen"]["cards"][0]
+        leading = Section(
+            title="Contrasts",
+            subtitle=title,
+            template="contrasts/maps.html",
+            leads=True,
+            facts={**facts, "first": is_first},
+            anchor=f"maps-{position}",
+            links=[("maps-1", "Contrasts")] if is_first else [],
+            viewer=viewer if is_first else None,
+            picture=(card["picture"], card["name"]) if is_first else None,
+        )
+        first.append(leading)
+        all_contrasts = Section(
+            title="",
+            template="contrasts/maps_all.html",
+            facts={"of": title, "tasks": gallery.tasks},
+            anchor=f"all-{position}",
+            links=[("all-1", "All contrasts")] if is_first else [],
+        )
+        every.append(all_contrasts)
+    return [*first, *every]
+
+
+def _facts_of_first(average: AverageFiles, gallery: Gallery) -> dict[str, Any]:
+    """Return the variables of the template of an average's first maps."""
+    return {
+        "chosen": {"title": "", "cards": first_cards(gallery)},
+        "units": gallery.tasks[0]["units"],
+        "common": average.common,
+        "of_parcels": average.maps[0].has_parcels,
+        "sliced": gallery.sliced,
+        "deviations": any(card["regions"] for card in gallery.cards),
+        "beyond": any(card["deviation"] for card in gallery.cards),
+        "half_widths": any(card["viewer"]["overlays"] for card in gallery.cards),
+        "slices": slice_text(),
+        "below": slice_text(BELOW),
+    }
+
+
+def _half_widths(
+    dataset: DerivativeDataset, maps: Sequence[MapFile]
+) -> dict[str, Path]:
+    """Return the images of the maps' half-widths, by contrast, if they are of the same model."""
+    entities = dict(parse_name(maps[0].path.name).entities)
+    if maps[0].has_parcels or "space" not in entities:
+        return {}
+
+    def path(contrast: str | None, extension: str) -> Path:
+        return dataset.root / half_width_path(
+            {**entities, "contrast": contrast}, extension
+        )
+
+    model_of_widths = read_json(path(None, ".json")).get("ModelSHA256")
+    if model_of_widths is None or model_of_widths != maps[0].sidecar.get("ModelSHA256"):
+        return {}
+    images = {shown.label: path(shown.label, ".nii.gz") for shown in maps}
+    return {label: image for label, image in images.items() if image.is_file()}

@@ -29,6 +29,7 @@ from bids_dtg.contrasts.panels.gallery import (
 )
 from bids_dtg.contrasts.panels.presentation import few_people, same_for_all
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.provenance import Failure
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import MapFile
 from bids_dtg.report.flags import LEVELS, Flag, flag_counts
@@ -69,7 +70,7 @@ def write_group_page(
     dataset: DerivativeDataset,
     rows: Sequence[Row],
     flags: Mapping[str, Sequence[Flag]],
-    failures: Sequence[tuple[str, str, str]] = (),
+    failures: Sequence[Failure] = (),
     decisions: Decisions | None = None,
     means: MeanMaps | None = None,
 ) -> Path:
@@ -84,7 +85,7 @@ def write_group_page(
     flags
         Flags of participants' runs (`flags.run_flags`), by label.
     failures
-        Participant, what failed, and the message.
+        Of participants, in the order of the page.
     decisions
         On participants; None: none.
     means
@@ -99,7 +100,11 @@ def write_group_page(
     """
     means = means or MeanMaps()
     folder = dataset.root / "group" / "figures"
-    gallery = _draw_means(dataset, folder, means) if means.maps else None
+    gallery: Gallery | None = None
+    if means.maps:
+        gallery = draw_gallery(
+            dataset, folder, "group", means.maps, overlay=_OVERLAY, images=means.spreads
+        )
     quality = quality_of(rows, presentation_of(dataset).columns_of_runs)
     facts_of_people = _facts_of_people(flags, failures, decisions or {})
     participants = len({row.get("participant_id") for row in rows})
@@ -136,13 +141,6 @@ def write_group_page(
     return path
 
 
-def _draw_means(dataset: DerivativeDataset, folder: Path, means: MeanMaps) -> Gallery:
-    spreads = means.spreads
-    return draw_gallery(
-        dataset, folder, "group", means.maps, overlay=_OVERLAY, images=spreads
-    )
-
-
 def _links(means: MeanMaps, gallery: Gallery | None) -> list[tuple[str, str]]:
     """Return the anchor and the title of each section of the page."""
     links = [("summary", "Summary"), ("runs", "Runs")]
@@ -172,7 +170,7 @@ def _facts_of_runs(quality: RunQuality) -> dict[str, Any]:
 
 def _facts_of_people(
     flags: Mapping[str, Sequence[Flag]],
-    failures: Sequence[tuple[str, str, str]],
+    failures: Sequence[Failure],
     decisions: Decisions,
 ) -> dict[str, Any]:
     """Return what the page says of participants; those with problems come first."""
@@ -184,7 +182,7 @@ def _facts_of_people(
 
     levels = [count["level"] for count in counts.values()]
     return {
-        "failed": len({participant for participant, _, _ in failures}),
+        "failed": len({failure.participant for failure in failures}),
         "problems": levels.count("problem"),
         "warnings": levels.count("warning"),
         "people": sorted(counts.items(), key=rank),

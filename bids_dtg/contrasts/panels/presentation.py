@@ -17,7 +17,7 @@ from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.contrasts.half_width import LEVEL
 from bids_dtg.contrasts.panels.asymmetry import draw_sides
-from bids_dtg.contrasts.panels.maps import draw_averages
+from bids_dtg.contrasts.panels.gallery import draw_averages
 from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.text import read_packaged

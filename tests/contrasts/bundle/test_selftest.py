@@ -66,7 +66,7 @@ def test_a_model_of_parcels_passes_what_applies_to_it():
 def test_each_kind_is_checked(kind, tmp_path):
     bundle = write_tiny_kind(tmp_path / "model", kind, TENSORS[kind]())
     checks = found(bundle)
-    has_network = KINDS[kind].tuning is not None
+    has_network = KINDS[kind].tunes
     assert checks[EAGER].passed is (True if has_network else None)
     assert checks[FINITE].passed
     assert selftest_lines(bundle, list(checks.values()))[-1].startswith(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cifti_people import brain_models
 
-from bids_dtg.contrasts.panels.maps import draw_averages
+from bids_dtg.contrasts.panels.gallery import draw_averages
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import tsv_text, write_json
 from bids_dtg.imaging.grid import Grid
