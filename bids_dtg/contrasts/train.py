@@ -238,11 +238,8 @@ def train(
     )
     task = partial(TrainingTask, training, validation, plan, start=start)
     best = run_epochs(task, schedule, workplace, report)
-    prefix = "network."
     state = {
-        name.removeprefix(prefix): tensor.contiguous()
-        for name, tensor in best.state.items()
-        if name.startswith(prefix)
+        name: tensor.contiguous() for name, tensor in best.state_of("network").items()
     }
     card = {
         **dataclasses.asdict(plan),

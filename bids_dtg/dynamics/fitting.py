@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,17 +19,17 @@ from bids_dtg.dynamics.recipe import DEFAULT, Recipe, find_recipe
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.dynamics.task import IDENTITY, NetworkTask
 from bids_dtg.errors import RunError
-from bids_dtg.files.paths import temporary_folder
 from bids_dtg.training.loop import (
     Schedule,
     Workplace,
+    identity_of,
     past_epochs,
+    place_of,
     run_epochs,
     torch_threads,
 )
 
 _HELD_OUT = 4  # added to the seed, for the random choice of held-out series
-_PREFIX = "model."  # of the names of the model's tensors in the task
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,10 +155,8 @@ def fit(
     """
     recipe = recipe or find_recipe(DEFAULT)
     trained = choose_trained(len(networks.people), len(networks.regions), recipe, seed)
-    checkpoints = nullcontext(workplace.folder) if workplace else temporary_folder()
-    with checkpoints as folder:
-        require_continuable(networks, recipe, folder, seed=seed)
-        place = replace(workplace or Workplace(folder), folder=folder)
+    with place_of(workplace) as place:
+        require_continuable(networks, recipe, place.folder, seed=seed)
         restarts = tuple(
             _train(networks, trained, recipe, seed, number, place, report)
             for number in range(recipe.restarts)
@@ -274,11 +270,7 @@ def _train(
         elbo=last["elbo"],
         held_out_elbo=last.get("held_out_elbo", float("nan")),
         history=tuple(best.history),
-        state={
-            name.removeprefix(_PREFIX): value
-            for name, value in best.state.items()
-            if name.startswith(_PREFIX)
-        },
+        state=best.state_of("model"),
     )
 
 
@@ -290,8 +282,4 @@ def _place(folder: Path, number: int) -> Path:
 def _identity(networks: Networks, recipe: Recipe, seed: int) -> str:
     """Return a digest of everything that a training depends on."""
     options = json.dumps({"seed": seed, **asdict(recipe)}, sort_keys=True)
-    digest = hashlib.sha256(options.encode())
-    for array in (networks.series, networks.weights):
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return identity_of(options, (networks.series, networks.weights))

@@ -17,7 +17,7 @@ from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.training.loop import Task, restored_random_state
+from bids_dtg.training.loop import Task, restored_random_state, torch_seed
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.kernels import Memory
@@ -80,7 +80,7 @@ class NetworkTask(Task):
         self._records: list[tuple[Tensor, Tensor]] = []
         self._started = 0.0
         self._memory: Memory | None = None  # of compiled kernels; None: plain PyTorch
-        torch.manual_seed(_stream(seed, _WEIGHTS))
+        torch.manual_seed(torch_seed(seed, _WEIGHTS))
         self.model = NetworkModel(recipe, *networks.series.shape)
         self.register_buffer(
             "series", torch.as_tensor(networks.series), persistent=False
@@ -127,7 +127,7 @@ class NetworkTask(Task):
 
     def on_train_epoch_start(self) -> None:
         self._records, self._started = [], time.perf_counter()
-        torch.manual_seed(_stream(self.seed, _NOISE, self.current_epoch))
+        torch.manual_seed(torch_seed(self.seed, _NOISE, self.current_epoch))
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.recipe.rate(self.current_epoch)
 
@@ -170,7 +170,7 @@ class NetworkTask(Task):
         `pairs` are their (person, region) numbers. The noise is the same at each evaluation.
         """
         with restored_random_state(str(self.device)):
-            torch.manual_seed(_stream(self.seed, _JUDGING))
+            torch.manual_seed(torch_seed(self.seed, _JUDGING))
             elbos = [
                 self._terms(part, _JUDGING_SAMPLES).elbo().mean(0).cpu()
                 for part in torch.split(pairs, self.recipe.batch_size)
@@ -180,10 +180,6 @@ class NetworkTask(Task):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint[IDENTITY] = self.identity
-
-
-def _stream(seed: int, *purpose: int) -> int:
-    return int(np.random.SeedSequence((seed, *purpose)).generate_state(1)[0])
 
 
 def _line(epoch: dict[str, float], recipe: Recipe) -> str:

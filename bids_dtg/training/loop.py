@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,8 +23,10 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, Timer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from bids_dtg.array_types import Values
 from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.paths import temporary_folder
 
 _BEST = "best.ckpt"
 _LAST = "last.ckpt"
@@ -80,6 +82,39 @@ class Best:
     history: Sequence[Mapping[str, float]]  # one record per epoch
     epoch: int  # number of the best epoch
     updates: int  # weight updates up to then
+
+    def state_of(self, module: str) -> dict[str, Tensor]:
+        """Return parameters and buffers of one of the task's modules, by their names in it."""
+        prefix = f"{module}."
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.state.items()
+            if name.startswith(prefix)
+        }
+
+
+@contextmanager
+def place_of(workplace: Workplace | None) -> Iterator[Workplace]:
+    """Yield where to train; without a workplace, on the CPU and in a folder that is removed."""
+    if workplace is not None:
+        yield workplace
+        return
+    with temporary_folder() as folder:
+        yield Workplace(folder)
+
+
+def identity_of(options: str, arrays: Iterable[Values]) -> str:
+    """Return a digest of everything that a training depends on: its options and its data."""
+    digest = hashlib.sha256(options.encode())
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def torch_seed(seed: int, *purpose: int) -> int:
+    """Return a seed of torch for one purpose, independent of those for others."""
+    return int(np.random.SeedSequence((seed, *purpose)).generate_state(1)[0])
 
 
 def run_epochs(

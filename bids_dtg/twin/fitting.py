@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -15,14 +13,16 @@ from torch import Tensor
 
 from bids_dtg.array_types import Float32, Float64, Floats, Indices, Values
 from bids_dtg.errors import RunError
-from bids_dtg.files.paths import temporary_folder
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.training.loop import (
     Best,
     Schedule,
     Workplace,
+    identity_of,
+    place_of,
     restored_random_state,
     run_epochs,
+    torch_seed,
 )
 from bids_dtg.training.loop import Task as TrainingTask
 from bids_dtg.twin.bold import BoldReadout, bold_targets
@@ -61,7 +61,6 @@ from bids_dtg.twin.training import (
 from bids_dtg.twin.trial_series import Segments, TaskSet
 
 _WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
-_PREFIX = "network."
 _SAMPLED = 8  # people whose trials give the first matrix of weights
 _SLOWER = 1 / 3  # factor of the rate after a training that made a condition worse
 _ROUNDING = 1e-3  # share by which a loss may grow and is not worse
@@ -201,7 +200,7 @@ def fit(
     labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
     numbers = family_numbers(labels, families)
     with restored_random_state():
-        torch.manual_seed(_drawn(seed))
+        torch.manual_seed(torch_seed(seed, _WEIGHTS))
         sizes = Sizes(segments.tasks.inputs, recipe.units, segments.tasks.buttons)
         group = (
             ModulatedNetwork(sizes, rank=recipe.rank) if recipe.group_epochs else None
@@ -211,12 +210,7 @@ def fit(
         )
     arrays = (values, numbers) if measured is None else (values, numbers, measured)
     identity = _identity(arrays, segments, architecture, recipe, seed)
-    with (
-        temporary_folder()
-        if workplace is None
-        else nullcontext(workplace.folder) as folder
-    ):
-        place = replace(workplace or Workplace(folder), folder=folder)
+    with place_of(workplace) as place:
         run = _Run(
             recipe,
             segments,
@@ -277,7 +271,7 @@ class _Run:
         }
         length = (self.recipe.group_epochs, self.recipe.group_updates)
         best = self.train("group", partial(GroupTask, network), length, data)
-        network.load_state_dict(_network_state(best))
+        network.load_state_dict(best.state_of("network"))
         network.find_modes()
         return {"group": tuple(best.history)}
 
@@ -402,7 +396,7 @@ class _Run:
         }
         make = partial(HyperTask, twin, values, parts, self.observed(split))
         best = self.train("people", make, length, data, last=last)
-        twin.load_state_dict(_network_state(best))
+        twin.load_state_dict(best.state_of("network"))
         return {"people": tuple(best.history)}
 
     def _ridges(
@@ -511,18 +505,6 @@ def _split(recipe: Recipe, families: Indices, seed: int) -> dict[str, Indices]:
     }
 
 
-def _network_state(best: Best) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(_PREFIX): value
-        for name, value in best.state.items()
-        if name.startswith(_PREFIX)
-    }
-
-
-def _drawn(seed: int) -> int:
-    return int(np.random.SeedSequence((seed, _WEIGHTS)).generate_state(1)[0])
-
-
 def _checked(connectomes: Floats, segments: Segments) -> Float32:
     values = np.ascontiguousarray(connectomes, np.float32)
     people = len(segments.action)
@@ -548,10 +530,7 @@ def _identity(
 ) -> str:
     """Return a hash that identifies a training: people, responses, recipe and seed."""
     shaping = sorted({**asdict(recipe), "patience": None}.items())
-    digest = hashlib.sha256(repr((architecture, shaping, seed)).encode())
     rows = segments.trials  # tasks and conditions define the mean times
     seen = segments.inputs, segments.action, segments.scored, rows.rt_seconds
-    for array in (*people, *seen, rows.task, rows.condition):
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    arrays = (*people, *seen, rows.task, rows.condition)
+    return identity_of(repr((architecture, shaping, seed)), arrays)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from bids_dtg.array_types import Float32, Mask
 from bids_dtg.errors import RunError
 from bids_dtg.training.loop import Task as TrainingTask
+from bids_dtg.training.loop import torch_seed
 from bids_dtg.twin.decoding import Windows, answered_of
 from bids_dtg.twin.network import HyperNetwork, MainWeights, ModulatedNetwork, perform
 from bids_dtg.twin.recipe import Recipe
@@ -190,8 +191,7 @@ class TwinTask(TrainingTask):
         self._losses = []
         self._skipped = 0
         self._started = time.perf_counter()
-        seeds = np.random.SeedSequence((self.seed, _DROPOUT, self.current_epoch))
-        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        torch.manual_seed(torch_seed(self.seed, _DROPOUT, self.current_epoch))
 
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
