@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.files.columns import Column, interval_of
+from bids_dtg.files.columns import Column
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
@@ -30,6 +32,7 @@ from bids_dtg.report.page import Page, Section, sentences
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.statistics.variables import covariates_of, phenotype_names, values_of
+from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.permutation import FEWEST_ORDERS, different_orders, permuted_orders
 from bids_dtg.stats.prediction import (
     Prediction,
@@ -47,6 +50,8 @@ from bids_dtg.stats.prediction import (
 )
 from bids_dtg.stats.verdict import FEWEST, RULE, Verdict, corrected, too_few
 from bids_dtg.workflows import FeatureKind
+
+Row = dict[str, object]
 
 ALPHA = 0.05
 _MOST_TOGETHER = 3000  # people; with more, products of all contrasts are too large
@@ -136,6 +141,7 @@ _BESIDE = (
 class _Phenotype:
     """A phenotype of some people, which is predicted from each set of features."""
 
+    name: str
     target: Target
     # Folds of families, then, where sites can be left out, folds of one site each; the second
     # value is whether folds are sites.
@@ -151,15 +157,52 @@ class _FeatureSet:
     labels: tuple[str, ...]
     phenotype: _Phenotype
     prediction: Prediction
-    by_site: bool = False  # whether sites were left out, not families
+    by_site: bool  # whether sites were left out, not families
+    p_fwe: float = np.nan  # corrected p, which needs all sets
+
+    @property
+    def features(self) -> tuple[str, str]:
+        """The kind of features and the contrast."""
+        return self.kind.name, self.contrast
 
     @property
     def title(self) -> str:
-        """Features and contrast."""
+        """Features and contrast in words."""
         title = self.kind.words
         if self.contrast:
             title += f": {self.contrast}"
         return f"{title} (sites left out)" if self.by_site else title
+
+    @property
+    def score_name(self) -> str:
+        """What the score is: r, or the AUC of two levels."""
+        return "r" if self.phenotype.target.second is None else "AUC"
+
+    @cached_property
+    def score(self) -> Interval:
+        """That score with its interval."""
+        return interval(self.prediction, self.phenotype.target)
+
+    @property
+    def row(self) -> Row:
+        """The row of the table of scores."""
+        prediction, target = self.prediction, self.phenotype.target
+        row: Row = {
+            "phenotype": self.phenotype.name,
+            "features": self.kind.name,
+            "contrast": self.contrast or None,
+            "left_out": "sites" if self.by_site else "families",
+            "people": len(self.labels),
+            "families": len(np.unique(target.families)),
+            "r": Interval(prediction.r),
+            "r2": prediction.r2,
+            "p": prediction.p,
+            "p_fwe": self.p_fwe,
+        }
+        if target.second is None:
+            return row | {"r": self.score}
+        accuracy = prediction.balanced_accuracy(target.second)
+        return row | {"auc": self.score, "balanced_accuracy": accuracy}
 
 
 @dataclass(eq=False)
@@ -256,7 +299,7 @@ class _Study:
                 folds.append((sites, True))
         orders = permuted_orders(people.families, draws, sites=people.sites, seed=seed)
         target = Target(values, people.families, covariates.values, orders)
-        return _Phenotype(target, folds)
+        return _Phenotype(name, target, folds)
 
 
 def run_phenotypes(settings: Settings) -> int:
@@ -347,30 +390,21 @@ def _write(results: ResultFolder, study: _Study) -> None:
             expected=f"values that differ, of {options.cross_validated} "
             "families or more",
         )
-    scores: dict[str, list[dict[str, object]]] = {}
-    differences: dict[str, list[dict[str, object]]] = {}
-    for name, sets in study.sets.items():
-        scores[name] = [_row(name, feature_set, sets) for feature_set in sets]
-        differences[name] = list(_differences(name, sets, seed))
-    all_scores = [row for rows in scores.values() for row in rows]
-    all_differences = [row for rows in differences.values() for row in rows]
+    sets = {name: _corrected(sets) for name, sets in study.sets.items()}
+    differences = {name: list(_differences(sets[name], seed)) for name in sets}
+    scores = [feature_set.row for feature_set in chain(*sets.values())]
+    all_differences = [*chain(*differences.values())]
     results.table(
-        "desc-phenotypes_scores",
-        ResultTable(_SCORES, all_scores, "A set of features"),
+        "desc-phenotypes_scores", ResultTable(_SCORES, scores, "A set of features")
     )
     results.table(
         "desc-phenotypes_differences",
         ResultTable(_DIFFERENCES, all_differences, "Two sets of features"),
     )
-    headlines = [
-        _headline(name, sets, scores[name], differences[name])
-        for name, sets in study.sets.items()
-    ]
-    for headline in headlines:
-        say(headline)
-    shown = list(_shown(study, scores, differences))
+    headlines = [_headline(sets[name], differences[name]) for name in sets]
+    say(*headlines)
     sections = [
-        _section(study, shown, all_differences),
+        _section(sets, all_differences),
         Section(
             "Methods", template="statistics/phenotypes_how.html", facts=_facts(study)
         ),
@@ -398,68 +432,37 @@ def _facts(study: _Study) -> dict[str, object]:
     }
 
 
-def _row(
-    name: str, feature_set: _FeatureSet, all_sets: Sequence[_FeatureSet]
-) -> dict[str, object]:
-    """Return a set's row of the table of scores."""
-    prediction, target = feature_set.prediction, feature_set.phenotype.target
-    score = interval(prediction, target)
-    null = [alike.prediction.null for alike in _same_draws(feature_set, all_sets)]
-    row: dict[str, object] = {
-        "phenotype": name,
-        "features": feature_set.kind.name,
-        "contrast": feature_set.contrast or None,
-        "left_out": "sites" if feature_set.by_site else "families",
-        "people": len(feature_set.labels),
-        "families": len(np.unique(target.families)),
-        "r": (prediction.r, np.nan, np.nan),
-        "r2": prediction.r2,
-        "p": prediction.p,
-        "p_fwe": chance(prediction.r, np.max(null, axis=0)),
-    }
-    if target.second is None:
-        return row | {"r": score}
-    return row | {
-        "auc": score,
-        "balanced_accuracy": prediction.balanced_accuracy(target.second),
-    }
+def _corrected(sets: Sequence[_FeatureSet]) -> list[_FeatureSet]:
+    """Return sets with p corrected over those with as many permutations, sites left out too."""
+    corrected_sets = []
+    for feature_set in sets:
+        prediction = feature_set.prediction
+        nulls = [some.prediction.null for some in sets]
+        null = [some for some in nulls if len(some) == len(prediction.null)]
+        p = chance(prediction.r, np.max(null, axis=0))
+        corrected_sets.append(replace(feature_set, p_fwe=p))
+    return corrected_sets
 
 
-def _same_draws(
-    feature_set: _FeatureSet, all_sets: Sequence[_FeatureSet]
-) -> list[_FeatureSet]:
-    """Return the sets with as many permutations as a set, of families and of sites left out."""
-    draws = len(feature_set.prediction.null)
-    return [
-        candidate for candidate in all_sets if len(candidate.prediction.null) == draws
-    ]
-
-
-def _differences(
-    name: str, sets: Sequence[_FeatureSet], seed: int
-) -> Iterator[dict[str, object]]:
+def _differences(sets: Sequence[_FeatureSet], seed: int) -> Iterator[Row]:
     """Yield how much better synthetic features predict than other kinds, by contrast."""
     pairs: dict[str, list[tuple[_FeatureSet, Verdict]]] = {}
     for synthetic in sets:
-        if not synthetic.kind.synthetic:
-            continue
-        target = synthetic.phenotype.target
         for opponent in sets:
             if _is_opponent(opponent, synthetic):
                 predictions = synthetic.prediction, opponent.prediction
-                verdict = judge(*predictions, target, seed)
+                verdict = judge(*predictions, synthetic.phenotype.target, seed)
                 kind_verdicts = pairs.setdefault(opponent.kind.name, [])
                 kind_verdicts.append((synthetic, verdict))
     for minus, kind_verdicts in pairs.items():
         verdicts = corrected([verdict for _, verdict in kind_verdicts])
         for (synthetic, _), verdict in zip(kind_verdicts, verdicts, strict=True):
-            two_levels = synthetic.phenotype.target.second is not None
             yield {
-                "phenotype": name,
+                "phenotype": synthetic.phenotype.name,
                 "features": synthetic.kind.name,
                 "contrast": synthetic.contrast or None,
                 "minus": minus,
-                "score": "AUC" if two_levels else "r",
+                "score": synthetic.score_name,
                 "difference": verdict.difference,
                 "p": verdict.table_p,
                 "verdict": verdict.word,
@@ -467,29 +470,19 @@ def _differences(
 
 
 def _is_opponent(opponent: _FeatureSet, synthetic: _FeatureSet) -> bool:
-    """Return whether a set is of features that were not predicted, and of the same people."""
-    if opponent.kind.synthetic or opponent.by_site or synthetic.by_site:
+    """Return whether a set is measured, and of the people and contrast of a predicted one."""
+    if opponent.kind.synthetic or not synthetic.kind.synthetic:
+        return False
+    if opponent.by_site or synthetic.by_site:
         return False
     same_contrast = opponent.contrast in ("", synthetic.contrast)
     return same_contrast and opponent.labels == synthetic.labels
 
 
-def _score(row: dict[str, object]) -> tuple[float, float, float]:
-    """Return the headline score of a row with its interval: AUC of two levels, else r."""
-    score = interval_of(row.get("auc") or row["r"])
-    assert score is not None
-    return score
-
-
-def _headline(
-    name: str,
-    sets: Sequence[_FeatureSet],
-    rows: Sequence[dict[str, object]],
-    differences: Sequence[dict[str, object]],
-) -> str:
+def _headline(sets: Sequence[_FeatureSet], differences: Sequence[Row]) -> str:
     """Return the answer in a sentence or two."""
-    order = _best_first(sets, rows)
-    best = rows[order[0]]
+    ranked = _best_first(sets)
+    best = ranked[0]
     kinds = {feature_set.kind.name: feature_set.kind.words for feature_set in sets}
     comparisons = Counter(row["minus"] for row in differences)
     verdicts = Counter((row["minus"], row["verdict"]) for row in differences)
@@ -498,120 +491,100 @@ def _headline(
         for (minus, verdict), count in verdicts.items()
         if verdict in ("better", "worse")
     ]
-    significant = [
-        number for number in order if float(str(rows[number]["p_fwe"])) <= ALPHA
-    ]
-    target = sets[order[0]].phenotype.target
     return sentences(
         "statistics/phenotypes_lead.html",
-        few=too_few(len(np.unique(target.families))),
-        name=name,
-        title=sets[order[0]].title,
-        what="AUC" if "auc" in best else "r",
-        score=_score(best),
-        p=best["p_fwe"],
-        several=len(order),
-        number=len(significant),
+        few=too_few(len(np.unique(best.phenotype.target.families))),
+        name=best.phenotype.name,
+        title=best.title,
+        what=best.score_name,
+        score=best.score,
+        p=best.p_fwe,
+        several=len(ranked),
+        number=sum(feature_set.p_fwe <= ALPHA for feature_set in ranked),
         beside=beside,
     )
 
 
-def _best_first(
-    sets: Sequence[_FeatureSet], rows: Sequence[dict[str, object]]
-) -> list[int]:
-    """Return the sets by their scores where families were left out, the best first."""
-    family_sets = [
-        number for number, feature_set in enumerate(sets) if not feature_set.by_site
-    ]
+def _best_first(sets: Sequence[_FeatureSet]) -> list[_FeatureSet]:
+    """Return the sets where families were left out by their scores, the best first."""
 
-    def rank(number: int) -> float:
-        score, _, _ = _score(rows[number])
-        return -float(np.nan_to_num(score, nan=-2))
+    def rank(feature_set: _FeatureSet) -> float:
+        return -float(np.nan_to_num(feature_set.score.mean, nan=-2))
 
-    return sorted(family_sets, key=rank)
+    by_family = [feature_set for feature_set in sets if not feature_set.by_site]
+    return sorted(by_family, key=rank)
 
 
-def _shown(
-    study: _Study,
-    scores: Mapping[str, Sequence[dict[str, object]]],
-    differences: Mapping[str, Sequence[dict[str, object]]],
-) -> Iterator[tuple[_FeatureSet, dict[str, object]]]:
+def _shown(sets: Mapping[str, Sequence[_FeatureSet]]) -> Iterator[_FeatureSet]:
     """Yield the page's rows: each phenotype's best sets, those without contrasts, and by site."""
-    names = sorted(study.sets, key=lambda name: min(_p(row) for row in scores[name]))
-    most = max(1, _MOST_SETS // len(study.sets))
-    for name in names[:_MOST_PHENOTYPES]:
-        sets, rows = study.sets[name], scores[name]
-        order = _best_first(sets, rows)
-        numbers = [
-            number
-            for rank, number in enumerate(order)
-            if rank < most or not sets[number].contrast
-        ]
-        if len(study.sets) <= _MOST_ANSWERS:
-            best = sets[order[0]]
-            numbers += [
-                number
-                for number, feature_set in enumerate(sets)
-                if feature_set.by_site and _same_features(feature_set, best)
-            ]
-        for number in numbers:
-            feature_set, row = sets[number], rows[number]
-            page_row = {key: row[key] for key in ("phenotype", "people", "p_fwe")}
-            page_row |= {"features": feature_set.title, "score": _score(row)}
-            page_row |= _verdicts(feature_set, differences[name])
-            yield feature_set, page_row
+
+    def smallest_p(name: str) -> float:
+        """Return the smallest corrected p of a phenotype; a missing p comes last."""
+        return min(float(np.nan_to_num(some.p_fwe, nan=2.0)) for some in sets[name])
+
+    most = max(1, _MOST_SETS // len(sets))
+    for name in sorted(sets, key=smallest_p)[:_MOST_PHENOTYPES]:
+        ranked = _best_first(sets[name])
+        for rank, feature_set in enumerate(ranked):
+            if rank < most or not feature_set.contrast:
+                yield feature_set
+        if len(sets) <= _MOST_ANSWERS:
+            for feature_set in sets[name]:
+                if feature_set.by_site and feature_set.features == ranked[0].features:
+                    yield feature_set
 
 
-def _verdicts(
-    feature_set: _FeatureSet, differences: Sequence[dict[str, object]]
-) -> dict[str, object]:
-    """Return the columns of the page that compare a set with other kinds of features."""
-    columns: dict[str, object] = {}
-    if feature_set.by_site:
-        return columns
-    features = feature_set.kind.name, feature_set.contrast or None
-    for row in differences:
-        if (row["features"], row["contrast"]) == features:
-            columns[f"minus_{row['minus']}"] = row["difference"]
-            columns[f"verdict_{row['minus']}"] = row["verdict"]
-    return columns
+def _page_row(feature_set: _FeatureSet, differences: Sequence[Row]) -> Row:
+    """Return a row of the page's table, with comparisons with other kinds of features."""
+    row: Row = {
+        "phenotype": feature_set.phenotype.name,
+        "features": feature_set.title,
+        "people": len(feature_set.labels),
+        "score": feature_set.score,
+        "p_fwe": feature_set.p_fwe,
+    }
+    key = feature_set.phenotype.name, *feature_set.features
+    for compared in () if feature_set.by_site else differences:
+        if key == (
+            compared["phenotype"],
+            compared["features"],
+            compared["contrast"] or "",
+        ):
+            row[f"minus_{compared['minus']}"] = compared["difference"]
+            row[f"verdict_{compared['minus']}"] = compared["verdict"]
+    return row
 
 
 def _section(
-    study: _Study,
-    shown: Sequence[tuple[_FeatureSet, dict[str, object]]],
-    differences: Sequence[dict[str, object]],
+    sets: Mapping[str, Sequence[_FeatureSet]], differences: Sequence[Row]
 ) -> Section:
     """Return the table of some sets, and a figure of their scores."""
-    rows = [row for _, row in shown]
+    shown = [*_shown(sets)]
     opponents = dict.fromkeys(str(row["minus"]) for row in differences)
     columns = [*_ON_PAGE]
     for opponent in opponents:
         columns += [column.of(opponent) for column in _BESIDE]
-    number = sum(len(sets) for sets in study.sets.values())
+    number = sum(map(len, sets.values()))
     caption = "Sets of features"
-    if len(rows) < number:
-        caption += f", {len(rows)} of {number}; the file has all"
+    if len(shown) < number:
+        caption += f", {len(shown)} of {number}; the file has all"
+    rows = [_page_row(feature_set, differences) for feature_set in shown]
     table = ResultTable(columns, rows).on_page(caption)
     drawn = [_dots(shown, "r", "0"), _dots(shown, "AUC", "0.5")]
     return Section("Scores", tables=[table], figures=drawn)
 
 
 def _dots(
-    shown: Sequence[tuple[_FeatureSet, dict[str, object]]], score: str, by_chance: str
+    shown: Sequence[_FeatureSet], score: str, by_chance: str
 ) -> figures.Figure | None:
     """Plot r of phenotypes that are numbers, or AUC of those with two levels."""
-    shown_sets = [
-        (feature_set, row)
-        for feature_set, row in shown
-        if (feature_set.phenotype.target.second is None) == (score == "r")
-    ]
-    names = [f"{row['phenotype']}: {row['features']}" for _, row in shown_sets]
-    values = np.array([row["score"] for _, row in shown_sets], np.float64)
-    intervals = values.reshape(-1, 3).T  # (mean, low and high; sets)
-    is_synthetic = np.array(
-        [feature_set.kind.synthetic for feature_set, _ in shown_sets], bool
-    )
+    sets = [feature_set for feature_set in shown if feature_set.score_name == score]
+    names = [f"{some.phenotype.name}: {some.title}" for some in sets]
+    scores = [astuple(feature_set.score) for feature_set in sets]
+    intervals = (
+        np.array(scores, np.float64).reshape(-1, 3).T
+    )  # (mean, low and high; sets)
+    is_synthetic = np.array([some.kind.synthetic for some in sets], bool)
     origins = {"predicted by the model": is_synthetic, "measured": ~is_synthetic}
     means, ends = {}, {}
     for words, is_of_origin in origins.items():
@@ -626,12 +599,3 @@ def _dots(
         means,
         ends,
     )
-
-
-def _same_features(first: _FeatureSet, second: _FeatureSet) -> bool:
-    return (first.kind.name, first.contrast) == (second.kind.name, second.contrast)
-
-
-def _p(row: Mapping[str, object]) -> float:
-    """Return the corrected p, for sorting; a missing p comes last."""
-    return float(np.nan_to_num(float(str(row["p_fwe"])), nan=2.0))
