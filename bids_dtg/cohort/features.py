@@ -97,10 +97,8 @@ class FeatureTable:
             return []
         return [self.source.names[column] for column in self.source_columns]
 
-    def volume(self, values: Floats) -> Float64 | None:
-        """Return the columns' values at the voxels of the source; None without voxels."""
-        if self.source.places is None:
-            return None
+    def volume(self, values: Floats) -> Float64:
+        """Return the columns' values at the voxels of the source, which has some."""
         # The last value stands for voxels outside the atlas.
         source_values = np.full(self.source.columns + 1, np.nan)
         source_values[self.source_columns] = values

@@ -40,7 +40,7 @@ from bids_dtg.stats.embedding import (
     variance_shares,
 )
 from bids_dtg.stats.permutation import permuted_orders
-from bids_dtg.stats.prediction import common_products, products
+from bids_dtg.stats.prediction import PeopleProducts, common_products, products
 from bids_dtg.workflows import FeatureKind
 
 Row = dict[str, object]
@@ -150,17 +150,16 @@ def run_embed(settings: Settings) -> int:
             f"no UMAP: {install_line('umap')} adds it; principal components do not need it"
         )
     results = ResultFolder.of(settings, people.output, *_WRITES)
-    tasks = people.tasks
     with results.writing(), temporary_folder() as folder, one_blas_thread():
         layouts: list[_Layout] = []
         for source in sources:
-            layouts += _layouts(source, people, levels, tasks, folder)
+            layouts += _layouts(source, people, levels, folder)
         if not layouts:
             raise DatasetError(
                 "too few participants to lay out",
                 expected=f"{_FEWEST} or more who differ",
             )
-        _write(results, people, layouts, levels, tasks)
+        _write(results, people, layouts, levels)
     return len(people.failed)
 
 
@@ -182,26 +181,20 @@ def _layouts(
     source: FeatureSource,
     people: GroupParticipants,
     levels: Mapping[str, Mapping[str, str]],
-    tasks: Mapping[str, str],
     folder: Path,
 ) -> Iterator[_Layout]:
     """Yield a layout of people by all contrasts, and one of all maps by region."""
     count = len(source.contrasts)
     drawn = _drawn(people, source)
     with_any_contrast = set[str]()
-    # Labels, and products of people summed over contrasts.
-    together: tuple[tuple[str, ...], Float64] | None = None
+    together: PeopleProducts | None = None  # summed over contrasts
     columns, tables = 0, list[FeatureTable]()
     for number, table in enumerate(source.tables(people.of(drawn), folder), 1):
         participants = counted(len(table.labels), "participant")
         say(f"{number} of {count}: {table.title}, {participants}")
         with_any_contrast.update(table.labels)
         contrast_products = table.labels, products(table.values)
-        together = (
-            common_products(together, contrast_products)
-            if together
-            else contrast_products
-        )
+        together = common_products(together, contrast_products)
         columns += table.values.shape[1]
         if source.names and count > 1:
             tables.append(replace(table, values=np.array(table.values)))
@@ -211,10 +204,13 @@ def _layouts(
         say(f"no layout: {source.kind.words} of {counted(len(labels), 'participant')}")
         return
     complete = people.of(labels)
-    groupings = _levels_by_phenotype(complete, levels)
+    groupings = {
+        name: tuple(texts.get(label, "") for label in complete.labels)
+        for name, texts in levels.items()
+    }
     yield _layout(source.kind, total, columns, complete, (), groupings)
     if len(tables) > 1:
-        yield _layout_of_maps(source.kind, tables, complete, tasks)
+        yield _layout_of_maps(source.kind, tables, complete)
 
 
 def _drawn(people: GroupParticipants, source: FeatureSource) -> list[str]:
@@ -235,7 +231,6 @@ def _layout_of_maps(
     kind: FeatureKind,
     tables: Sequence[FeatureTable],
     people: GroupParticipants,
-    tasks: Mapping[str, str],
 ) -> _Layout:
     """Lay out the maps of people who have all contrasts, by the columns that all tables have."""
     columns = reduce(np.intersect1d, [table.source_columns for table in tables])
@@ -249,6 +244,7 @@ def _layout_of_maps(
     contrasts = [table.contrast for table in tables]
     point_contrasts = tuple(np.repeat(contrasts, len(people.labels)).tolist())
     groupings = {"contrast": point_contrasts}
+    tasks = people.tasks
     contrast_tasks = [tasks.get(contrast) for contrast in contrasts]
     if all(contrast_tasks) and len(set(contrast_tasks)) > 1:
         groupings["task"] = tuple(tasks[contrast] for contrast in point_contrasts)
@@ -261,16 +257,6 @@ def _layout_of_maps(
         between_contrasts=between_contrasts, between_people=between_people
     )
     return layout
-
-
-def _levels_by_phenotype(
-    people: GroupParticipants, levels: Mapping[str, Mapping[str, str]]
-) -> dict[str, tuple[str, ...]]:
-    """Return the level of each person by phenotype; empty where it is unknown."""
-    return {
-        name: tuple(texts.get(label, "") for label in people.labels)
-        for name, texts in levels.items()
-    }
 
 
 def _layout(
@@ -341,9 +327,9 @@ def _write(
     people: GroupParticipants,
     layouts: Sequence[_Layout],
     levels: Mapping[str, Mapping[str, str]],
-    tasks: Mapping[str, str],
 ) -> None:
     """Write tables and page; report the answer in one sentence."""
+    tasks = people.tasks
     people_layouts = [layout for layout in layouts if not layout.contrasts]
     map_layouts = [layout for layout in layouts if layout.contrasts]
     rows = [

@@ -19,7 +19,7 @@ from bids_dtg.cohort.features import (
     note_incomplete,
     print_plan,
 )
-from bids_dtg.cohort.group_participants import GroupParticipants, gather_participants
+from bids_dtg.cohort.group_participants import GroupParticipants
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import one_blas_thread
@@ -31,10 +31,16 @@ from bids_dtg.report import figures
 from bids_dtg.report.page import Page, Section, sentences
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.options import PhenotypeOptions
-from bids_dtg.statistics.variables import covariates_of, phenotype_names, values_of
+from bids_dtg.statistics.variables import (
+    covariates_of,
+    gather_with_covariates,
+    phenotype_names,
+    values_of,
+)
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.permutation import FEWEST_ORDERS, different_orders, permuted_orders
 from bids_dtg.stats.prediction import (
+    PeopleProducts,
     Prediction,
     Target,
     chance,
@@ -310,9 +316,7 @@ def run_phenotypes(settings: Settings) -> int:
     DatasetError, SettingsError
         There are no features, no phenotype, or too few people.
     """
-    people = gather_participants(settings).complete(settings.statistics.covariates)
-    # Refuses unusable columns.
-    people.covariates(people.varying(settings.statistics.covariates))
+    people = gather_with_covariates(settings)
     names = phenotype_names(people)
     # Features that predicted maps are compared with come first.
     sources = sorted(find_features(people), key=lambda source: source.kind.synthetic)
@@ -332,8 +336,7 @@ def run_phenotypes(settings: Settings) -> int:
 def _predict_from(study: _Study, source: FeatureSource, folder: Path) -> None:
     """Predict phenotypes from each contrast of a source, and from all contrasts together."""
     people, count = study.people, len(source.contrasts)
-    # Labels, and products of people summed over contrasts.
-    together: tuple[tuple[str, ...], Float64] | None = None
+    together: PeopleProducts | None = None  # summed over contrasts
     with_any_contrast = set[str]()
     for number, table in enumerate(source.tables(people, folder), 1):
         say(f"{number} of {count}: {table.title}")
@@ -342,11 +345,7 @@ def _predict_from(study: _Study, source: FeatureSource, folder: Path) -> None:
         with_any_contrast.update(table.labels)
         if count > 1 and len(people) <= _MOST_TOGETHER:
             contrast_products = table.labels, products(table.values)
-            together = (
-                common_products(together, contrast_products)
-                if together
-                else contrast_products
-            )
+            together = common_products(together, contrast_products)
     if together is None:
         return
     labels, products_of_all = together

@@ -17,7 +17,7 @@ from bids_dtg.cohort.features import (
     find_features,
     print_plan,
 )
-from bids_dtg.cohort.group_participants import GroupParticipants, gather_participants
+from bids_dtg.cohort.group_participants import GroupParticipants
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import one_blas_thread
@@ -46,6 +46,7 @@ from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.statistics.variables import (
     camel_case,
     covariates_of,
+    gather_with_covariates,
     require_unexplained,
     values_of,
 )
@@ -393,14 +394,10 @@ def run_stats(settings: Settings) -> int:
     DatasetError, SettingsError
         There are no features, or the question cannot be asked of these people.
     """
-    people = gather_participants(settings).complete(settings.statistics.covariates)
-    # Refuses unusable columns.
-    people.covariates(people.varying(settings.statistics.covariates))
-    question = Question.of(people)
-    people = question.people
-    sources = find_features(people)
+    question = Question.of(gather_with_covariates(settings))
+    sources = find_features(question.people)
     covariates = [name for source in sources for name in source.kind.covariates]
-    people = people.complete(list(dict.fromkeys(covariates)))
+    people = question.people.complete(list(dict.fromkeys(covariates)))
     question.people = people
     if settings.behaviour.dry_run:
         number = counted(len(people), "participant")
@@ -567,15 +564,18 @@ class _Answer:
         return self.source.kind.words
 
     @property
-    def judged(self) -> Sequence[_ContrastTests]:
-        """The contrasts that may have p; all, if none may."""
-        may_have_p = [contrast for contrast in self.contrasts if not contrast.plan.no_p]
-        return may_have_p or self.contrasts
+    def ranked(self) -> list[_ContrastTests]:
+        """The contrasts by their largest values, those that may have p first."""
+
+        def rank(contrast: _ContrastTests) -> tuple[bool, float]:
+            return bool(contrast.plan.no_p), -abs(contrast.largest)
+
+        return sorted(self.contrasts, key=rank)
 
     @property
-    def best(self) -> _ContrastTests:
-        """The contrast with the largest value, of those that may have p."""
-        return max(self.judged, key=lambda contrast: abs(contrast.largest))
+    def judged(self) -> list[_ContrastTests]:
+        """Those that may have p; all, if none may."""
+        return [each for each in self.ranked if not each.plan.no_p] or self.ranked
 
     @property
     def facts(self) -> list[dict[str, object]]:
@@ -595,7 +595,7 @@ class _Answer:
     @property
     def headline(self) -> str:
         """The answer in a sentence."""
-        best = self.best
+        best = self.ranked[0]
         return sentences(
             "statistics/stats_lead.html",
             words=self.words,
@@ -657,13 +657,11 @@ class _Answer:
             "Synthetic": bool(self.source.kind.synthetic),
         }
         for stat, values in maps.items():
-            volume = contrast.table.volume(values)
-            assert volume is not None
             meaning = "-log10 of the corrected p" if stat == "logp" else stat
             description = f"{self.words}, {self.question.title}: {meaning}"
             name = _map_name(contrast.table, places, stat)
             data = places.encode(
-                np.nan_to_num(volume).astype(np.float32),
+                np.nan_to_num(contrast.table.volume(values)).astype(np.float32),
                 description=f"bids_dtg {__version__} {results.name}",
             )
             write_atomic(results.add(f"{name}.nii.gz"), data)
@@ -681,7 +679,7 @@ class _Answer:
             caption = "All tests"
         elif len(rows) > _ROWS:
             caption += f", the first {_ROWS} of {len(rows)}; the file has all"
-            rows = [contrast.facts for contrast in self._largest_first()[:_ROWS]]
+            rows = [contrast.facts for contrast in self.ranked[:_ROWS]]
         caption += "; without p, none is a finding" if self.without_p else ""
         with_values = {
             name for row in rows for name, value in row.items() if value is not None
@@ -691,34 +689,24 @@ class _Answer:
         shown = [name for name in names if name in with_values]
         return ResultTable(columns, rows).on_page(caption, shown)
 
-    def _largest_first(self) -> list[_ContrastTests]:
-        """Return the contrasts by their largest values, those that may have p first."""
-
-        def rank(contrast: _ContrastTests) -> tuple[bool, float]:
-            return bool(contrast.plan.no_p), -abs(contrast.largest)
-
-        return sorted(self.contrasts, key=rank)
-
     def picture(self, opens: int | None) -> figures.Figure | None:
         """Draw the contrast with the largest value, with an outline around significant tests.
 
         A button opens it in the page's viewer, as map number `opens`.
         """
-        best, statistic = self.best, self.best.plan.statistic
-        volume = best.table.volume(best.values)
-        if volume is None or self.source.places is None:
+        best, places = self.ranked[0], self.source.places
+        statistic = best.plan.statistic
+        if places is None:
             return self._dots(statistic)
         outlined: Mask | None = None
         caption = "Unthresholded"
         if best.corrected is not None:
             significant = best.table.volume((best.corrected.p <= ALPHA).astype(float))
-            assert significant is not None
             outlined = np.nan_to_num(significant) > 0
             line = "the line is around" if outlined.any() else "no test has"
             caption += f"; {line} corrected p \u2264 .05"
-        picture = draw_glass_brain(
-            volume, self.source.places, outlined=outlined, units=statistic
-        )
+        volume = best.table.volume(best.values)
+        picture = draw_glass_brain(volume, places, outlined=outlined, units=statistic)
         title = f"{statistic} of {best.table.contrast}"
         return figures.pictures(f"{caption}.", {title: picture}, opens)
 
@@ -736,11 +724,11 @@ class _Answer:
         self, results: ResultFolder, number: int
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Pack that map for the page's viewer, as map `number`."""
-        best, statistic = self.best, self.best.plan.statistic
-        volume, places = best.table.volume(best.values), self.source.places
-        if volume is None or places is None or not results.has_pages:
+        best, places = self.ranked[0], self.source.places
+        statistic = best.plan.statistic
+        if places is None or not results.has_pages:
             return None
-        values = np.nan_to_num(volume).astype(np.float32)
+        values = np.nan_to_num(best.table.volume(best.values)).astype(np.float32)
         script = results.add(f"figures/desc-{self.source.kind.name}{SCRIPT}")
         volumes = {best.table.contrast: pack(places.volume(values), places.grid)}
         address = write_script(results.output, script, volumes)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bids_dtg.array_types import Float64
-from bids_dtg.cohort.group_participants import GroupParticipants
+from bids_dtg.cohort.group_participants import GroupParticipants, gather_participants
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import (
     FAMILY_COLUMNS,
@@ -20,6 +20,7 @@ from bids_dtg.inputs.participants import (
     plain_column,
 )
 from bids_dtg.notices import counted, say
+from bids_dtg.settings import Settings
 from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.stats.coding import Coded, add_levels, scaled
 from bids_dtg.workflows import FeatureKind
@@ -27,6 +28,20 @@ from bids_dtg.workflows import FeatureKind
 _LONGEST_NAME = 100  # characters of a phenotype in the name of a file
 _NOTHING = 1e-8  # of a phenotype's size: what rounding leaves of it
 _LARGEST = 1e100  # largest value of a phenotype; squares of larger ones may overflow
+
+
+def gather_with_covariates(settings: Settings) -> GroupParticipants:
+    """Find people with results and all covariates; refuse covariates that cannot be used.
+
+    Raises
+    ------
+    DatasetError, SettingsError
+        As `gather_participants`, or a covariate cannot be used.
+    """
+    names = settings.statistics.covariates
+    people = gather_participants(settings).complete(names)
+    people.covariates(people.varying(names))
+    return people
 
 
 def phenotype_names(people: GroupParticipants) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,6 +16,7 @@ from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import FEWEST, Verdict, Weighted, judge_scores
 
 Ridge = Literal["nested", "published"]
+PeopleProducts = tuple[tuple[str, ...], Float64]  # labels, and their inner products
 
 _COLUMNS = 20_000  # read at once
 _GRID = np.logspace(-3, 3, 13)  # penalties, in units of the mean variance of a person
@@ -133,14 +134,14 @@ def products(values: Values) -> Float64:
 
 
 def common_products(
-    first: tuple[Sequence[str], Float64], second: tuple[Sequence[str], Float64]
-) -> tuple[tuple[str, ...], Float64]:
+    first: PeopleProducts | None, second: PeopleProducts
+) -> PeopleProducts:
     """Add the inner products of two sets of people, such as of two contrasts, for those in both.
 
     Parameters
     ----------
     first, second
-        Labels of people, and their `products`.
+        Labels of people, and their `products`; None: there are no others yet.
 
     Returns
     -------
@@ -154,14 +155,13 @@ def common_products(
     >>> labels, bool(np.allclose(total, 2 * some))
     (('a', 'c'), True)
     """
-    first_people, _ = first
-    second_people, _ = second
-    in_second = set(second_people)
-    labels = tuple(label for label in first_people if label in in_second)
+    if first is None:
+        return second
+    labels = tuple(label for label in first[0] if label in {*second[0]})
     total = np.zeros((len(labels), len(labels)))
     for people, inner_products in (first, second):
         centred = inner_products
-        if tuple(people) != labels:
+        if people != labels:
             row_of = {label: row for row, label in enumerate(people)}
             rows = [row_of[label] for label in labels]
             centred = inner_products[np.ix_(rows, rows)]
