@@ -32,7 +32,8 @@ from bids_dtg.cohort.maps import (
 from bids_dtg.errors import DatasetError, DtgError, OutputError, RunError, SettingsError
 from bids_dtg.files.array_store import ArrayStore, MappedRows
 from bids_dtg.files.foreign import reading
-from bids_dtg.files.names import FileKind, plain_label
+from bids_dtg.files.names import plain_label
+from bids_dtg.files.regions import ASYMMETRY
 from bids_dtg.files.text import read_rows
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, find_atlas, region_means
 from bids_dtg.imaging.placement import PointSampling
@@ -328,11 +329,14 @@ def find_maps(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
         return _named_numbers(kind, people.labels, read_parcels, contrasts)
 
     def read_voxels(label: str, contrast: str) -> Float32:
-        return _mean([read_map(path, people.places) for path in files(label, contrast)])
+        row = _mean([read_map(path, people.places) for path in files(label, contrast)])
+        if reason := map_figures(row).unusable:
+            raise RunError(f"the map cannot be used: {reason}")
+        return row
 
     has = dict.fromkeys(people.labels, contrasts)
     maps = FeatureSource(kind, contrasts, has, read_voxels)
-    return _usable_maps(maps, people, files)
+    return _by_place(maps, people, files)
 
 
 def find_measured(
@@ -388,7 +392,7 @@ def find_measured(
 
     if parcels is not None:
         return FeatureSource(kind, contrasts, has, read_row, parcels.names)
-    return _usable_maps(FeatureSource(kind, contrasts, has, read_row), people, files)
+    return _by_place(FeatureSource(kind, contrasts, has, read_row), people, files)
 
 
 def _measured(
@@ -430,24 +434,15 @@ def _measured(
     return measured, statistic
 
 
-def _usable_maps(
+def _by_place(
     maps: FeatureSource, people: GroupParticipants, files: Files
 ) -> FeatureSource:
-    """Return the source of usable maps by voxel or by region, from one of all maps by voxel."""
-
-    def read_usable(label: str, contrast: str) -> Float32:
-        row = maps.read_row(label, contrast)
-        reason = map_figures(row).unusable
-        if reason:
-            raise RunError(f"the map cannot be used: {reason}")
-        return row
-
-    usable = replace(maps, read_row=read_usable)
+    """Return the source of maps by voxel or by region, from one that reads voxels."""
     if people.settings.statistics.voxels:
-        return replace(usable, places=people.places)
+        return replace(maps, places=people.places)
     atlas = _atlas_of(people)
-    read_means = _means_of_regions(usable, people, files, atlas)
-    regions = replace(usable, read_row=read_means, names=tuple(atlas.parcels.values()))
+    read_means = _means_of_regions(maps, people, files, atlas)
+    regions = replace(maps, read_row=read_means, names=tuple(atlas.parcels.values()))
     if atlas.surface is not None:
         return regions
     return replace(regions, places=people.places, atlas=atlas)
@@ -556,19 +551,8 @@ def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
     return Atlas(cortex.entities, labels, {**cortex.parcels, **added}, voxels)
 
 
-def find_sides(
-    kind: FeatureKind, people: GroupParticipants, file: FileKind
-) -> FeatureSource:
-    """Find tables of left minus right of predicted maps.
-
-    Parameters
-    ----------
-    kind
-        The kind of features.
-    people
-        People whose tables are needed.
-    file
-        The kind of file beside the maps, with columns contrast, pair and predicted.
+def find_asymmetry(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
+    """Find tables of left minus right of predicted maps, which are beside the maps.
 
     Raises
     ------
@@ -577,7 +561,7 @@ def find_sides(
     """
     paths: dict[str, list[Path]] = {}
     for label, averages in people.averages.items():
-        tables = [average.maps[0].beside(file) for average in averages]
+        tables = [average.maps[0].beside(ASYMMETRY) for average in averages]
         if all(path.is_file() for path in tables):
             paths[label] = tables
     if not paths:

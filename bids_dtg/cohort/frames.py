@@ -21,6 +21,7 @@ from bids_dtg.files.derivatives import (
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.provenance import completion_record
+from bids_dtg.files.regions import ASYMMETRY
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.surfaces.cifti import read_parcel_maps
 from bids_dtg.inputs.atlases import KNOWN, atlas_key
@@ -44,12 +45,12 @@ _MAP = {
     "res": "res",
 }
 
-# Values of desc- of tables of models of parcels.
-_PARCELS, _ASYMMETRY = "parcels", "asymmetry"
+# Value of desc- of tables of models of parcels.
+_PARCELS = "parcels"
 # How names of files of maps end, and of tables of regions.
 _MAPS = ("contrast-*_statmap.nii.gz", "desc-synthetic_statmap.pscalar.nii")
 _TABLES = ("desc-regions_statmap.tsv", f"desc-{_PARCELS}_statmap.tsv")
-_SIDES = (f"desc-{_ASYMMETRY}_statmap.tsv",)
+_SIDES = (f"desc-{ASYMMETRY.desc}_statmap.tsv",)
 
 
 def load_maps(
@@ -114,12 +115,13 @@ def load_maps(
         raise DatasetError(
             f"{root} is not a folder", expected="the OUTPUT_DIR of a run"
         )
-    if kind not in ("maps", _ASYMMETRY) or (kind == _ASYMMETRY and atlas):
+    of_sides = kind == ASYMMETRY.desc
+    if not (of_sides or kind == "maps") or (of_sides and atlas):
         raise SettingsError(
             f"kind={kind!r} was given" + f" with atlas={atlas!r}" * bool(atlas),
             expected='"maps", or "asymmetry" without an atlas',
         )
-    if kind == _ASYMMETRY:
+    if of_sides:
         table = _table_of_sides(root, combine)
     elif atlas is None:
         table = _table_of_maps(root, combine, space)

@@ -414,15 +414,16 @@ def gather_participants(settings: Settings) -> GroupParticipants:
     """
     output = existing_output(settings.inputs.output_dir)
     folders = require_same_dataset(settings.inputs, output)
-    runs, in_output, error = _find_averages(settings, output)
+    runs, in_output = _find_averages(settings, output)
+    with_results = [average for average in in_output if average.maps]
     decisions = read_inclusion(output)
     say(*decision_lines(decisions, runs.keys()))
-    included, excluded = split_by_inclusion(decisions, in_output)
+    included, excluded = split_by_inclusion(decisions, with_results)
     chosen, different = choose_averages(included, settings.outputs.combine)
     for title, reason in different:
         say(f"{title} is left out: {reason}")
     if not chosen:
-        raise error
+        raise _without_results(settings, output, len(in_output) > len(with_results))
     averages = dict(sorted(by_participant(chosen).items()))
     if len(averages) < 2:
         raise DatasetError(
@@ -457,47 +458,44 @@ def gather_participants(settings: Settings) -> GroupParticipants:
 
 def _find_averages(
     settings: Settings, output: DerivativeDataset
-) -> tuple[dict[str, tuple[RunFiles, ...]], list[AverageFiles], DatasetError]:
-    """Find the runs and averages of the participants that were asked for.
+) -> tuple[dict[str, tuple[RunFiles, ...]], list[AverageFiles]]:
+    """Return the runs of the participants that were asked for, by label, and their averages.
 
     In workflows without maps, runs with results count as averages.
-
-    Returns
-    -------
-    runs
-        By label.
-    averages
-        Those with maps or other results.
-    error
-        What to raise where none can be used.
     """
     kinds = find_workflow(settings.inputs.workflow).features.values()
     run_files = [kind.run_file() for kind in kinds if kind.run_file]
     counting = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
     runs: dict[str, tuple[RunFiles, ...]] = {}
     averages: list[AverageFiles] = []
-    results, how = "maps of participants", "first"
-    if counting:
-        results, how = "results of participants with --model", "with --model"
     labels, absent = participants_asked(settings, output)
     if absent is not None:
         raise absent
     for label in labels:
         files = find_without_details(output, label, [*run_files, RELMAT], counting)
         runs[label] = files.runs
-        for average in () if counting else files.averages:
-            if average.maps:
-                averages.append(average)
-            else:
-                how = "with --write maps"
+        if not counting:
+            averages += files.averages
         for run in files.runs:
             for kind in counting:
                 if kind in run.files:
                     averages.append(_as_average(output, run, kind))
-    error = DatasetError(
+    return runs, averages
+
+
+def _without_results(
+    settings: Settings, output: DerivativeDataset, has_averages: bool
+) -> DatasetError:
+    """Return the error where nobody can be used; averages may be there without their maps."""
+    kinds = find_workflow(settings.inputs.workflow).features.values()
+    results, how = "maps of participants", "first"
+    if any(kind.counts for kind in kinds):
+        results, how = "results of participants with --model", "with --model"
+    elif has_averages:
+        how = "with --write maps"
+    return DatasetError(
         f"{output.root} has no {results}", remedy=f"run the participant level {how}"
     )
-    return runs, averages, error
 
 
 def _as_average(

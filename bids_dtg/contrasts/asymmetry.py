@@ -11,22 +11,14 @@ positive where a person's asymmetry has the direction of the group's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bids_dtg.array_types import Floats, Indices
-from bids_dtg.files.names import FileKind
 from bids_dtg.imaging.places import Places
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 
-if TYPE_CHECKING:
-    from bids_dtg.cohort.features import FeatureSource
-    from bids_dtg.cohort.group_participants import GroupParticipants
-    from bids_dtg.workflows import FeatureKind
-
-ASYMMETRY = FileKind("statmap", "asymmetry", ".tsv")  # a person's table
-# Keys of its sidecar, by contrast: what was predicted in held-out people.
+# Keys of the sidecar of a person's table, by contrast: what was predicted in held-out people.
 MAP_PREDICTED, INDEX_PREDICTED = "AsymmetryPredicted", "IndexPredicted"
 INDEX = "index"  # name of the last column of `Homologues.values`
 INDEX_PAIRS = 20
@@ -133,10 +125,3 @@ def lateralisation(asymmetry: Floats, weights: Floats) -> Floats:
     enough = number >= np.maximum(_LEAST_SHARE * wanted, 1)
     index: Floats = np.where(enough, total / np.maximum(number, 1), np.nan)
     return index
-
-
-def find_asymmetry(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
-    """Find people's tables of left minus right, for analyses over people."""
-    from bids_dtg.cohort import features
-
-    return features.find_sides(kind, people, ASYMMETRY)

@@ -29,7 +29,7 @@ FEATURES = (
     FeatureKind(
         "asymmetry",
         "left minus right of predicted maps",
-        later("contrasts.asymmetry:find_asymmetry"),
+        later("cohort.features:find_asymmetry"),
         synthetic=True,
     ),
     FeatureKind("measured", "measured maps", later("contrasts.contrast:find_measured")),

@@ -191,6 +191,7 @@ def series_sidecar(
 
 
 RELMAT = FileKind("relmat", None, ".tsv")
+ASYMMETRY = FileKind("statmap", "asymmetry", ".tsv")  # of left minus right of parcels
 NODE = "Node"  # what XCP-D calls the column of names
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from bids_dtg.array_types import Float32
 from bids_dtg.contrasts.asymmetry import (
-    ASYMMETRY,
     INDEX_PAIRS,
     INDEX_PREDICTED,
     MAP_PREDICTED,
@@ -19,6 +18,7 @@ from bids_dtg.contrasts.contrast import title_in_words
 from bids_dtg.contrasts.half_width import LEVEL
 from bids_dtg.contrasts.panels.drawn_maps import draw_side_by_side
 from bids_dtg.contrasts.panels.regions import read_regions, signed_text, strip_of
+from bids_dtg.files.regions import ASYMMETRY
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.inputs.run import OF_PARCELS

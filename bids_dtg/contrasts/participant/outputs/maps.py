@@ -21,7 +21,6 @@ import numpy as np
 from bids_dtg.array_types import Float32
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.asymmetry import (
-    ASYMMETRY,
     INDEX,
     INDEX_PREDICTED,
     MAP_PREDICTED,
@@ -34,7 +33,7 @@ from bids_dtg.contrasts.panels.regions import PARCELS, region_columns, region_ta
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.columns import data_dictionary
 from bids_dtg.files.names import FileKind, build_path
-from bids_dtg.files.regions import name_cell
+from bids_dtg.files.regions import ASYMMETRY, name_cell
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
