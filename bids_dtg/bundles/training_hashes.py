@@ -175,6 +175,14 @@ class TrainingHashes:
         return cls(sets, tuple(unlisted), by_content)
 
 
+def labels_alone(name: str) -> str:
+    """Return the note on a model, by its name, that identifies training people only by label."""
+    return (
+        f"{name} lists its training participants only by label, so those who have other labels "
+        "now are not recognised"
+    )
+
+
 def hash_person(data_set: str, label: str) -> str:
     """Return the hash of a dataset's name and an id; case and punctuation of the name are ignored.
 

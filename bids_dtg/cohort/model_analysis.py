@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from bids_dtg.bundles.fitted import FittedBundle
+from bids_dtg.bundles.training_hashes import labels_alone
 from bids_dtg.cohort.participant_sources import ModelParticipants
-from bids_dtg.cohort.recognised_participants import RELATED, TRAINED, labels_alone
+from bids_dtg.cohort.recognised_participants import RELATED, TRAINED
 from bids_dtg.cohort.result_folder import (
     DEFAULT_NAME,
     MODEL,
     ResultFolder,
-    data_set_name,
 )
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import SettingsError
@@ -131,7 +131,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     @property
     def data_set(self) -> str:
         """The name in the folder's description, else the folder's name."""
-        return data_set_name(self.dataset)
+        return self.dataset.described_name
 
     @cached_property
     def sketches(self) -> Mapping[str, tuple[str, ...]]:

@@ -177,14 +177,6 @@ def seen_on_page(left_out: Mapping[str, str]) -> str:
     return "".join(f" L{line[1:]}." for line in _seen_in_words(left_out))
 
 
-def labels_alone(name: str) -> str:
-    """Return the note on a model, by its name, that identifies training people only by label."""
-    return (
-        f"{name} lists its training participants only by label, so those who have other labels "
-        "now are not recognised"
-    )
-
-
 def left_out_table(left_out: Mapping[str, str]) -> ResultTable:
     """Return the table `EXCLUDED` of reasons by label; it may have no rows."""
     rows = [

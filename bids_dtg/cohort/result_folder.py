@@ -21,7 +21,6 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import (
     DerivativeDataset,
-    SourceDataset,
     prepare_output_folder,
 )
 from bids_dtg.files.foreign import reading, sha256_of_file
@@ -379,9 +378,3 @@ def _hash_of(path: Path) -> str:
     if path.name.endswith(_WITH_CHECKSUM):
         return str(file_fingerprint(path)["ends_sha256"])
     return sha256_of_file(path)
-
-
-def data_set_name(dataset: SourceDataset) -> str:
-    """Return the name in the folder's description, else the folder's name."""
-    described = str(dataset.description.get("Name") or "").strip()
-    return described or dataset.name

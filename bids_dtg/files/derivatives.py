@@ -100,6 +100,11 @@ class SourceDataset:
         return self.raw if self.bids_dir == self.root else self.bids_dir
 
     @property
+    def described_name(self) -> str:
+        """The name in its description, else the folder's."""
+        return str(self.description.get("Name") or "").strip() or self.name
+
+    @property
     def notice(self) -> str:
         """A warning about its participants; empty: none."""
         simulated = self.description.get("Simulated")

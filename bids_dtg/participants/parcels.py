@@ -17,12 +17,13 @@ import numpy as np
 
 from bids_dtg.array_types import Float64
 from bids_dtg.bundles.fitted import FittedBundle
+from bids_dtg.bundles.training_hashes import labels_alone
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import ParcelSeries, parcel_series
 from bids_dtg.engine.machine import divide
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import (
@@ -49,8 +50,10 @@ from bids_dtg.inputs.atlases import (
     atlas_datasets,
     atlas_key,
 )
+from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.run import PARCELS, SURFACE, RestRun
 from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.notices import named
 from bids_dtg.participants.origin import (
     atlas_facts,
     camel_case,
@@ -199,6 +202,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
 
     sampled_on: ClassVar[str] = "a grid of 2 mm"
     second_atlas: ClassVar[str] = ""  # use of a second atlas; empty: none is allowed
+    without_model: ClassVar[str]  # what is made where no model was given
 
     @classmethod
     def shared_fields(
@@ -221,8 +225,11 @@ class ParcelRequest(CallRequest, Generic[Model]):
         dataset_request = find_dataset_request(settings)
         settings = dataset_request.settings
         model = settings.inputs.model
-        bundle = None if model is None else load(model)
-        model_atlas = "" if bundle is None else bundle.part.atlas
+        bundle, model_atlas = None, ""
+        if model is not None:
+            bundle = load(model)
+            bundle.check_weights()
+            model_atlas = bundle.part.atlas
         atlases = read_atlases(settings, model_atlas, second=cls.second_atlas)
         atlas = atlases[0]
         _require_options_of(atlases, settings)
@@ -248,15 +255,38 @@ class ParcelRequest(CallRequest, Generic[Model]):
             "bundle": bundle,
         }
 
-    @abstractmethod
+    def notes(self) -> Iterator[str]:
+        """Yield lines on the model."""
+        yield from super().notes()
+        if self.bundle is None:
+            yield f"{self.without_model}, as no --model was given"
+        elif not self.bundle.by_content:
+            yield labels_alone(self.bundle.card.name)
+
     def require_usable(self, measured: MeasuredSeries) -> None:
-        """Refuse a run that the model cannot read.
+        """Refuse a run that the model cannot read, as it needs the series of all parcels.
 
         Raises
         ------
         RunError
             The run cannot be used; the message says what it lacks.
         """
+        present = measured.series.present
+        if self.bundle is None or present.all():
+            return
+        lost = [self.regions[parcel] for parcel in np.flatnonzero(~present)]
+        raise RunError(
+            f"{measured.run.title} has too little signal in {len(lost)} of {len(self.regions)} "
+            f"parcels ({named(lost)})",
+            expected=f"series of all parcels, which {self.bundle.card.name} needs",
+            remedy=f"leave out --model, for {self.without_model}",
+        )
+
+    def note_on_training(self, participant: str, sketch: str) -> str:
+        """Return a sentence if a participant, with such data, is in the model's training set."""
+        assert self.bundle is not None
+        data_set = name_folder(self.settings.inputs.bids_dir).described_name
+        return self.bundle.note_on(participant, data_set, [sketch])
 
     @abstractmethod
     def methods_facts(self) -> Any:
@@ -402,9 +432,10 @@ class ParcelWork(LevelWork):
         What the user asks for.
     """
 
+    request: ParcelRequest[Any]
+
     def __init__(self, request: ParcelRequest[Any]) -> None:
         super().__init__(request)
-        self._require_usable = request.require_usable
         self.reader = request.reader()
 
     def reader_of(self, run: RestRun) -> SeriesReader:
@@ -417,7 +448,7 @@ class ParcelWork(LevelWork):
         """Yield a run's series and the seconds that they took; refuse a run that cannot be used."""
         start = time.perf_counter()
         measured = self.reader_of(run).measure(run, progress=progress)
-        self._require_usable(measured)
+        self.request.require_usable(measured)
         yield measured, time.perf_counter() - start
 
 
@@ -572,6 +603,14 @@ class ParcelWriter(Generic[Request]):
             settings.cleaning.denoise_strategy,
             measured.run.cleaned_as,
         )
+
+    def run_notes(
+        self, measured: MeasuredSeries, notes: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """Yield the sentences on a run, with further ones, after its title."""
+        note = self.cleaning_note(measured)
+        for sentence in (*measured.notes, *notes, *([note] if note else [])):
+            yield f"{measured.run.title}: {sentence}"
 
     def model_facts(self) -> dict[str, Any]:
         """Return the facts of the model for sidecars; there must be a model."""

@@ -342,9 +342,10 @@ class CallRequest(DatasetRequest, ABC):
     def grid(self) -> Grid:
         """The grid that runs are read on."""
 
-    @abstractmethod
     def notes(self) -> Iterable[str]:
-        """Yield lines to print before the start."""
+        """Yield lines to print before the start: the model's notice, if it has one."""
+        if self.bundle is not None and self.bundle.card.notice:
+            yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
 
     @abstractmethod
     def dataset_words(self) -> DatasetWords:

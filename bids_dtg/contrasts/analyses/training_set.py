@@ -12,12 +12,12 @@ from bids_dtg.bundles.training_hashes import (
     hash_family,
     hash_person,
     hash_rest,
+    labels_alone,
 )
 from bids_dtg.cohort.recognised_participants import (
     RELATED,
     TRAINED,
     TUNED,
-    labels_alone,
     say_left_out,
 )
 from bids_dtg.contrasts.analyses.cohort import CohortFiles

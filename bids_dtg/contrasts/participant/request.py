@@ -224,11 +224,6 @@ class Request(CallRequest):
         """Kinds of results that are written."""
         return self.settings.outputs.write or USUAL
 
-    def notes(self) -> Iterable[str]:
-        """Return the model's notice, if it has one."""
-        card = self.bundle.card
-        return (f"{card.name}: {card.notice}",) if card.notice else ()
-
     def dataset_words(self) -> DatasetWords:
         """Return the description of an output of maps by this model."""
         return dataset_words(self.bundle.card)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,8 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.bundles.store import kind_of
-from bids_dtg.cohort.recognised_participants import labels_alone
-from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.kind import BY_NAME
 from bids_dtg.dynamics.bundle.linear import LinearBundle
@@ -21,7 +19,6 @@ from bids_dtg.dynamics.panels import PRESENTATION
 from bids_dtg.dynamics.panels.words import NetworkMethods, dataset_words
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.derivatives import DatasetWords
-from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.structural import (
@@ -29,7 +26,7 @@ from bids_dtg.inputs.structural import (
     StructuralSource,
     find_structural,
 )
-from bids_dtg.notices import counted, named
+from bids_dtg.notices import counted
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.run_source import PlannedRun
@@ -42,6 +39,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
     """The checked request of a run; each step of the work gets only the parts it uses."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
+    without_model: ClassVar[str] = "series and functional connectivity only"
 
     structural: StructuralSource | None  # structural connectomes; None: not given
 
@@ -68,24 +66,17 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         notice = self.dataset.notice if card is None else card.notice
         return dataset_words(None if card is None else card.kind, notice)
 
-    def notes(self) -> Iterable[str]:
+    def notes(self) -> Iterator[str]:
         """Yield lines on the atlas and the model."""
         yield f"series of {counted(len(self.regions), 'parcel')} of the atlas {self.atlas.key}"
-        if self.bundle is None:
-            yield "series and functional connectivity only, as no --model was given"
-            return
-        if self.bundle.card.notice:
-            yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
-        if not self.bundle.by_content:
-            yield labels_alone(self.bundle.card.name)
+        yield from super().notes()
 
     def note_on_person(self, measured: MeasuredSeries) -> str:
         """Return a sentence if the participant is in the model's training set."""
         if self.bundle is None:
             return ""
-        data_set = data_set_name(name_folder(self.settings.inputs.bids_dir))
         series, _ = measured.series.filled()
-        return self.bundle.note_on(measured.run.participant, data_set, [sketch(series)])
+        return self.note_on_training(measured.run.participant, sketch(series))
 
     def structural_of(self, run: RestRun) -> StructuralMatrix | None:
         """Read the structural connectome of a run's participant; None if none were given.
@@ -118,17 +109,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
     def require_usable(self, measured: MeasuredSeries) -> None:
         """Refuse a run that does not fit the model (see `plan_of`), or lacks a parcel's series."""
         self._require_fits(measured.design)
-        present = measured.series.present
-        if self.bundle is None or present.all():
-            return
-        regions = self.bundle.regions
-        lost = [regions[row] for row in np.flatnonzero(~present)]
-        raise RunError(
-            f"{measured.run.title} has too little signal in {len(lost)} of {len(regions)} "
-            f"parcels ({named(lost)})",
-            expected=f"series of all parcels, which {self.bundle.card.name} needs",
-            remedy="leave out --model, for series only",
-        )
+        super().require_usable(measured)
 
     def plan_of(self, run: RestRun) -> PlannedRun:
         """Plan the cleaning of a run, from the header of its file and its tables alone.
@@ -210,6 +191,4 @@ def _load(name_or_path: str) -> LinearBundle:
             expected="a linear core, which applies to new people",
             remedy="train one with --architecture linear, or leave out --model",
         )
-    core = LinearBundle.load(name_or_path)
-    core.check_weights()
-    return core
+    return LinearBundle.load(name_or_path)

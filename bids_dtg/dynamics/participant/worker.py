@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -64,7 +64,7 @@ class NetworkWork(ParcelWork):
         yield self.request.structural_of(run)
         yield from super().read_run(run, progress)
 
-    def make(self, average: Average) -> tuple[Sequence[str], str]:
+    def make(self, average: Average) -> tuple[Iterable[str], str]:
         """Process a run, write its results and, last, the record that it is complete.
 
         Raises
@@ -96,11 +96,7 @@ class NetworkWork(ParcelWork):
             seconds=seconds + time.perf_counter() - start,
         )
         complete_average(self.request, planned, average.inputs, files)
-        lines = [*measured.notes, *notes]
-        if cleaning_note := self.writer.cleaning_note(measured):
-            lines.append(cleaning_note)
-        lines = [f"{measured.run.title}: {note}" for note in lines]
-        return lines, self._line(measured)
+        return self.writer.run_notes(measured, notes), self._line(measured)
 
     def _line(self, measured: MeasuredSeries) -> str:
         """Summarise the result in one line."""

@@ -12,12 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.cohort.group_participants import table_path
-from bids_dtg.cohort.recognised_participants import labels_alone
-from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require
 from bids_dtg.files.names import plain_label
-from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.events import events_of
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.runs import list_series
@@ -44,6 +41,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
 
     presentation: ClassVar[Presentation] = PRESENTATION
     second_atlas: ClassVar[str] = "task BOLD"
+    without_model: ClassVar[str] = "connectomes alone"
 
     # Event files of the model's tasks; None: there is no model.
     events: TaskEvents | None
@@ -140,20 +138,15 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         # The paragraphs on sources and cleaning are shared with all workflows, which read rest.
         return text.replace("resting-state", "task") if self.reads_task_runs else text
 
-    def notes(self) -> Iterable[str]:
+    def notes(self) -> Iterator[str]:
         """Yield lines on the atlas, the model and the event files."""
         yield f"connectomes between the {counted(len(self.regions), 'parcel')} of {self.atlas.key}"
         if len(self.atlases) > 1:
             bold = self.for_task_runs
             yield f"task BOLD in the {counted(len(bold.regions), 'parcel')} of {bold.atlas.key}"
-        if self.bundle is not None and self.bundle.card.notice:
-            yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
-        if self.bundle is None:
-            yield "connectomes alone, as no --model was given"
-        elif note := self.connectome_note:
-            yield note
-        if self.bundle is not None and not self.bundle.by_content:
-            yield labels_alone(self.bundle.card.name)
+        yield from super().notes()
+        if self.connectome_note:
+            yield self.connectome_note
         if self.events is not None:
             yield from self.events.notes
 
@@ -169,8 +162,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         """Yield a sentence if the participant, with these edges, is in the model's training set."""
         if self.bundle is None:
             return
-        data_set = data_set_name(name_folder(self.settings.inputs.bids_dir))
-        if note := self.bundle.note_on(participant, data_set, [sketch_edges(edges)]):
+        if note := self.note_on_training(participant, sketch_edges(edges)):
             yield note
 
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
@@ -189,23 +181,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         return options
 
     def require_usable(self, measured: MeasuredSeries) -> None:
-        """Refuse a run that lacks the series of a parcel, if a model needs all edges.
-
-        Raises
-        ------
-        RunError
-            A parcel has no series; the message names the parcels.
-        """
-        present = measured.series.present
-        if self.bundle is None or isinstance(measured.run, TaskRun) or present.all():
-            return
-        lost = [self.regions[parcel] for parcel in np.flatnonzero(~present)]
-        raise RunError(
-            f"{measured.run.title} has too little signal in {len(lost)} of {len(self.regions)} "
-            f"parcels ({named(lost)})",
-            expected=f"series of all parcels, as {self.bundle.card.name} needs all edges",
-            remedy="leave out --model for connectomes alone",
-        )
+        """Refuse a run of rest that lacks the series of a parcel, if a model needs all edges."""
+        if not isinstance(measured.run, TaskRun):
+            super().require_usable(measured)
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe the results that an average would give, with lines on its event files."""
@@ -270,6 +248,4 @@ def _load(name_or_path: str) -> TwinBundle:
         extra="train",
         otherwise="leave --model out",
     )
-    bundle = TwinBundle.load(name_or_path)
-    bundle.check_weights()
-    return bundle
+    return TwinBundle.load(name_or_path)

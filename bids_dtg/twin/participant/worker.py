@@ -105,7 +105,7 @@ class TwinWork(ParcelWork):
             self.request.for_task_runs, average.planned, average.inputs, files
         )
         return (
-            [f"{measured.run.title}: {note}" for note in measured.notes],
+            self.task_writer.run_notes(measured),
             f"series of {counted(int(measured.series.present.sum()), 'parcel')}, "
             f"{measured.design.frames_kept} of "
             f"{counted(len(measured.design.keep), 'volume')} kept",

@@ -201,9 +201,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     ) -> Iterator[str]:
         """Yield sentences on exceptions in an average and its runs."""
         for measured in connectome.runs:
-            note = self.cleaning_note(measured)
-            for sentence in (*measured.notes, *([note] if note else [])):
-                yield f"{measured.run.title}: {sentence}"
+            yield from self.run_notes(measured)
         for note in event_notes:
             yield f"{planned.title}: {note}"
         if behaviour is not None:
