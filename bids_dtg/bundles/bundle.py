@@ -164,9 +164,19 @@ class Bundle(Generic[Part]):
         return self.card.part
 
     @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.card.name
+
+    @property
+    def title(self) -> str:
+        """The model's name and version."""
+        return self.card.title
+
+    @property
     def record(self) -> str:
         """Name, version and digest, as records of results hold them."""
-        return f"{self.card.name} {self.card.version} {self.identity}"
+        return f"{self.title} {self.identity}"
 
     def weights(self) -> TensorFile:
         """Return the file of weights, verified but not loaded into memory.

@@ -302,6 +302,11 @@ class ModelCard(Generic[Part]):
     record: Mapping[str, Any] | None = None
     evaluation: Mapping[str, Any] | None = None
 
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
+
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
         values = dict(vars(self))

@@ -68,9 +68,7 @@ def fetch_models(
                 target = targets[model]
                 if target.exists():  # made by another process while this one waited
                     continue
-                reporter.note(
-                    f"fetching {model.card.name} {model.card.version} into {target}"
-                )
+                reporter.note(f"fetching {model.card.title} into {target}")
                 reporter.note(model.card.notice)
                 with reading(target, BundleError):
                     fetched = {
@@ -92,10 +90,10 @@ def _verified(target: Path, model: PublishedModel) -> Bundle[Any]:
         bundle = load_any_bundle(target)
     except BundleError as err:
         raise err.as_kind(BundleError, remedy=remedy) from err
-    if (bundle.card.name, bundle.card.version) != (card.name, card.version):
+    if (bundle.name, bundle.card.version) != (card.name, card.version):
         raise BundleError(
-            f"{target} holds {bundle.card.name} {bundle.card.version}",
-            expected=f"{card.name} {card.version}",
+            f"{target} holds {bundle.title}",
+            expected=card.title,
             remedy=remedy,
         )
     return bundle

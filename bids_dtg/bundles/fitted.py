@@ -212,7 +212,7 @@ class FittedBundle(Bundle[FittedTo]):
         """Return a sentence if a person is in the training set, else an empty text."""
         if not self.in_training_set([label], data_set, {label: sketches}):
             return ""
-        model = self.card.name
+        model = self.name
         return f"{model} was fitted to this participant, so its fit does not test the model"
 
     def require_regions(
@@ -234,7 +234,7 @@ class FittedBundle(Bundle[FittedTo]):
             Number, names, order or parcels differ.
         """
         part = self.part
-        name = self.card.name
+        name = self.name
         if not self.fits(regions):
             names = f" ({named(self.regions)})" if self.regions else ""
             remedy = "give data of these regions, and in arrays their names under the key places"

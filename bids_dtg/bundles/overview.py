@@ -74,7 +74,7 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
 def selftest_lines(bundle: Bundle[Any], checks: Sequence[Check]) -> list[str]:
     """Return a line for each check, then the verdict."""
     card = bundle.card
-    title = f"{card.name} {card.version}"
+    title = card.title
     if not checks:
         return [
             f"{title}: no self-check for {card.kind}; dtg-models verify compares checksums"

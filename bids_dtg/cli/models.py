@@ -215,7 +215,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
     with Board(1) as board:
         bundles = fetch_models(models, arguments.into or user_cache(), board.lane(0))
     for bundle in bundles:
-        show(f"{bundle.card.name} {bundle.card.version}: {bundle.path}")
+        show(f"{bundle.title}: {bundle.path}")
         show(f"notice: {bundle.card.notice}")
     _fetch_transform()
     _check(bundles)
@@ -250,9 +250,7 @@ def _verify(arguments: argparse.Namespace) -> None:
             show(f"{model}: {err}")
             damaged.append(str(model))
         else:
-            show(
-                f"{model}: intact, {bundle.card.name} {bundle.card.version}, {bundle.identity}"
-            )
+            show(f"{model}: intact, {bundle.title}, {bundle.identity}")
             whole.append(bundle)
     _check(whole)
     if damaged:

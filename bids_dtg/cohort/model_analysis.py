@@ -155,7 +155,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     def say_if_by_label(self) -> None:
         """Warn of a model that lists its training participants only by label."""
         if self.bundle is not None and not self.bundle.by_content:
-            say(f"warning: {labels_alone(self.bundle.card.name)}")
+            say(f"warning: {labels_alone(self.bundle.name)}")
 
     def describe(self) -> None:
         """Write the description of the output dataset."""

@@ -142,7 +142,7 @@ class ResultFolder:
         """
         name, provenance = settings.modelling.model_name, {}
         if bundle is not None:
-            name = name or bundle.card.name
+            name = name or bundle.name
             provenance = {MODEL: bundle.record}
         folder = f"{result_kind}-{name or DEFAULT_NAME}"
         results = cls(settings, output, folder, can_write, path_names, provenance)

@@ -217,7 +217,7 @@ def _draw(
         f"{participant}: predicted from rest": predicted,
         f"average of {_GROUP_SIZE} other simulated people": average,
     }
-    units = bundle.card.part.units
+    units = bundle.part.units
     write_atomic(
         out / PICTURE, draw_maps(rows, bundle.voxels, title=title, units=units)
     )

@@ -261,7 +261,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         if self.bundle is None:
             yield f"{self.without_model}, as no --model was given"
         elif not self.bundle.by_content:
-            yield labels_alone(self.bundle.card.name)
+            yield labels_alone(self.bundle.name)
 
     def require_usable(self, measured: MeasuredSeries) -> None:
         """Refuse a run that the model cannot read, as it needs the series of all parcels.
@@ -278,7 +278,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         raise RunError(
             f"{measured.run.title} has too little signal in {len(lost)} of {len(self.regions)} "
             f"parcels ({named(lost)})",
-            expected=f"series of all parcels, which {self.bundle.card.name} needs",
+            expected=f"series of all parcels, which {self.bundle.name} needs",
             remedy=f"leave out --model, for {self.without_model}",
         )
 

@@ -345,7 +345,7 @@ class CallRequest(DatasetRequest, ABC):
     def notes(self) -> Iterable[str]:
         """Yield lines to print before the start: the model's notice, if it has one."""
         if self.bundle is not None and self.bundle.card.notice:
-            yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
+            yield f"{self.bundle.name}: {self.bundle.card.notice}"
 
     @abstractmethod
     def dataset_words(self) -> DatasetWords:

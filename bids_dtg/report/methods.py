@@ -169,7 +169,7 @@ def methods_text(
     model = notice = ""
     if bundle:
         card = bundle.card
-        identity = f"{card.name} {card.version} (SHA-256 {bundle.identity})"
+        identity = f"{card.title} (SHA-256 {bundle.identity})"
         model = f", and the model {identity}"
         notice = card.notice
     software = ", ".join(f"{name} {version}" for name, version in packages.items())

@@ -116,7 +116,7 @@ class CohortPlan:
             sets = card.part.connectome.sets or (len(request.bundle.roi_maps),)
             words = f"{card.description}, with {maps_in_words(sets)}"
         else:
-            words = f"masks and ROI maps are those of {card.name} {card.version}"
+            words = f"masks and ROI maps are those of {card.title}"
             if kind is not None:
                 form = _form_of(kind, card.part.connectome.sets)
                 seconds = kind.segment_seconds(card.part.segment_seconds)
@@ -150,7 +150,7 @@ class CohortPlan:
     @property
     def form(self) -> Form:
         """The form of people's connectomes."""
-        return self.bundle.card.part.connectome
+        return self.bundle.part.connectome
 
     @cached_property
     def model(self) -> Model:

@@ -95,7 +95,7 @@ def _evaluate(
         return predicted_maps(model.predict, person)[rows]
 
     simple = _simple_models(cohort, training, test, rows)
-    judged = f"model {bundle.card.name}"
+    judged = f"model {bundle.name}"
     scores = score_models(cohort, simple, {judged: predict}, test, judged)
     sections = []
     if plan.results.has_pages:
@@ -156,7 +156,7 @@ def _example(
     label = str(mean_r.index[(len(mean_r) - 1) // 2])
     person = next(person for person in people if person.label == label)
     predicted, average = predict(person), simple.models[GROUP_AVERAGE](person)
-    places, units = cohort.plan.bundle.places, cohort.plan.bundle.card.part.units
+    places, units = cohort.plan.bundle.places, cohort.plan.bundle.part.units
     labels = cohort.files.contrast_labels
     figures = []
     for chosen in choose_labels(labels)[:_EXAMPLES]:

@@ -192,7 +192,7 @@ def find_cohort(
     for line in (files.sessions_in_words, files.targets_in_words, *files.notes):
         if line:
             say(line)
-    predicted = plan.bundle.card.part.statistic
+    predicted = plan.bundle.part.statistic
     if contrasts is not None and files.statistic != predicted:
         say(
             f"the model predicts {predicted} maps, and the measured ones are "
@@ -259,7 +259,7 @@ def print_plan(files: CohortFiles, sets: Mapping[str, Sequence[str]]) -> int:
     for use, labels in sets.items():
         if labels:
             show(f"to {use}: {counted(len(labels), 'participant')} ({named(labels)})")
-    results = f"scores of {plan.bundle.card.name}"
+    results = f"scores of {plan.bundle.name}"
     if plan.makes_model:
         results = f"the model {plan.name}"
     show(

@@ -76,7 +76,7 @@ def run_finetuning(settings: Settings) -> int:
     bundle = plan.bundle
     if not plan.kind.tunes:
         raise BundleError(
-            f"--model {bundle.card.name} is of kind {plan.kind.name}",
+            f"--model {bundle.name} is of kind {plan.kind.name}",
             expected=f"{tunable()}, which can be fine-tuned",
         )
     plan.kind.require_packages()
@@ -141,7 +141,7 @@ def _finetune(
     model = write_fitted(
         cohort, fitted, split, scores_of_card, contrasts=contrasts, earlier=bundle
     )
-    say(f"{model.card.name} {model.card.version}: {model.path}")
+    say(f"{model.title}: {model.path}")
     return cohort.files.failed
 
 
@@ -217,9 +217,7 @@ def _with_other_rows(
         values[tuned_rows] = widths.values
         widths = dataclasses.replace(widths, values=values)
     tuned_labels = {bundle.contrasts[row].label for row in tuned_rows}
-    same = [
-        label for label in bundle.card.part.not_individual if label not in tuned_labels
-    ]
+    same = [label for label in bundle.part.not_individual if label not in tuned_labels]
     return dataclasses.replace(
         fitted,
         tensors=tensors,

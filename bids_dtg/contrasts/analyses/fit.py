@@ -201,7 +201,7 @@ def write_fitted(
     plan, base = cohort.plan, cohort.plan.bundle
     training = cohort.people_of(split.training)
     # Predict with the rounded gains of the bundle, as its users will.
-    correction = as_stored(fitted.correction, base.card.part)
+    correction = as_stored(fitted.correction, base.part)
     rounded = replace(fitted, correction=correction)
     arrays = BundleArrays(
         fitted.tensors,
@@ -236,7 +236,7 @@ def _part_of(
         segments=mean_segments(cohort.people),
         left_out_in_turn=in_turn,
     )
-    base = cohort.plan.bundle.card.part
+    base = cohort.plan.bundle.part
     return MapsPart(
         contrasts=tuple(contrasts),
         grid=base.grid,

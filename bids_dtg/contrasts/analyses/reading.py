@@ -217,7 +217,7 @@ def _reduced_name(label: str) -> str:
 
 def _connectomes_name(plan: CohortPlan, label: str) -> str:
     """Return the name of a person's connectomes; each form and cut has its own."""
-    part = plan.bundle.card.part
+    part = plan.bundle.part
     form = "" if plan.form == MARGINAL else f"{plan.form.name}_"
     cut = ""
     if part.joins_runs:
@@ -275,7 +275,7 @@ def _map_arrays(files: CohortFiles, label: str) -> dict[str, _Array]:
 def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Array]:
     """Return the arrays of a person's rest: for the model, then for each fold."""
     plan, request = files.plan, files.plan.request
-    part = plan.bundle.card.part
+    part = plan.bundle.part
     averages, options = request.averages(label), request.shaping_options()
     facts: dict[str, Any] = {
         "options": {
@@ -331,7 +331,7 @@ def _person(
         store.read(name),
         tuple(notes["weights"]),
         sessions,
-        bundle.card.part.connectome,
+        bundle.part.connectome,
         minutes=notes["seconds"] / 60 or float("nan"),
         residual_dof=notes.get("residual_dof", float("nan")),
         fd_mm=notes.get("fd_mm", float("nan")),
@@ -546,7 +546,7 @@ def _connectomes(
     plan: CohortPlan, reader: Reader, label: str, reporter: Reporter
 ) -> list[_ArrayAndNotes]:
     """Compute a person's connectomes for the model and the folds, in one pass over each run."""
-    part, averages = plan.bundle.card.part, plan.request.averages(label)
+    part, averages = plan.bundle.part, plan.request.averages(label)
     # Rows of the connectomes: those of the model, then those of each fold.
     rows = rows_of([bundle.rois for bundle in (plan.bundle, *plan.folds)])
     sketches: dict[str, str] = {}
@@ -638,15 +638,15 @@ def _with_folds(plan: CohortPlan) -> ModelBundle:
     maps, combine = [], []
     sets: list[int] = []
     for model in (bundle, *plan.folds):
-        part = model.card.part
+        part = model.part
         roi_maps = model.roi_maps if part.several else model.place_roi_maps
         maps.append(roi_maps)
         combine.append(
             np.eye(len(roi_maps)) if model.combine is None else model.combine
         )
         sets += part.connectome.sets or (len(roi_maps),)
-    form = dataclasses.replace(bundle.card.part.connectome, sets=tuple(sets))
-    part = dataclasses.replace(bundle.card.part, connectome=form)
+    form = dataclasses.replace(bundle.part.connectome, sets=tuple(sets))
+    part = dataclasses.replace(bundle.part, connectome=form)
     return dataclasses.replace(
         bundle,
         card=dataclasses.replace(bundle.card, part=part),

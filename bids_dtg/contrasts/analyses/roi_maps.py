@@ -151,7 +151,7 @@ def with_roi_maps(
     records: Sequence[Mapping[str, Any]],
 ) -> ModelBundle:
     """Return a model to be trained, with ROI maps (of all sets, voxels) made for it."""
-    part, several = base.card.part, len(sets) > 1
+    part, several = base.part, len(sets) > 1
     form = dataclasses.replace(part.connectome, sets=tuple(sets) if several else ())
     combine = None
     if several:

@@ -56,7 +56,7 @@ class SimpleModels:
 def linear_parcels(bundle: ModelBundle) -> Indices:
     """Return the parcel of each voxel, (voxels,), for the linear model on a bundle's ROIs."""
     maps = bundle.place_roi_maps
-    return roi_parcels(maps[bundle.card.part.connectome.one_set(len(maps))])
+    return roi_parcels(maps[bundle.part.connectome.one_set(len(maps))])
 
 
 def baselines(training: Sequence[Person], parcels: Indices, seed: int) -> SimpleModels:

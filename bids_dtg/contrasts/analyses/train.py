@@ -121,7 +121,7 @@ def _with_roi_sets(plan: CohortPlan, training: int) -> CohortPlan:
             "participants, or the ROI maps of a model given by --model"
         )
     sets = sets_that_fit(kind.image_sets, plan.bundle.places.number)
-    words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
+    words = f"masks are those of {card.title}, with {maps_in_words(sets)}"
     return dataclasses.replace(plan, roi_sets=sets, roi_maps_words=words)
 
 
@@ -187,7 +187,7 @@ def _train(cohort: CohortArrays, findings: Sequence[str]) -> int:
         )
         scores_of_card = evaluation.for_card()
     bundle = write_fitted(cohort, fitted, split, scores_of_card)
-    say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
+    say(f"{bundle.title} ({fitted.kind}): {bundle.path}")
     for work in ("work", WORK):
         plan.store.discard(work)
     return cohort.files.failed

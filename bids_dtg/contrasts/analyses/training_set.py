@@ -166,7 +166,7 @@ def _warn(
 
     `matches` are the sets of the model that may have each of them.
     """
-    model = files.plan.bundle.card.name
+    model = files.plan.bundle.name
     if model_people.sets and not model_people.by_content:
         say(f"warning: {labels_alone(model)}")
     uncertain = [label for label, sets in matches.items() if UNCERTAIN in sets]
@@ -191,7 +191,7 @@ def say_unlisted(bundle: ModelBundle) -> None:
     """Warn of people that a model was made with and who cannot be recognised."""
     for text in _people_of(bundle).unlisted:
         say(
-            f"warning: {bundle.card.name} was made with people who are not listed ({text}): if "
+            f"warning: {bundle.name} was made with people who are not listed ({text}): if "
             "they are among these participants, they are not left out"
         )
 
@@ -201,5 +201,5 @@ def _people_of(bundle: ModelBundle) -> TrainingHashes:
     if bundle.people is not None:
         return bundle.people
     card = bundle.card
-    unknown = f"training people unknown: {card.name} {card.version} lists nobody"
+    unknown = f"training people unknown: {card.title} lists nobody"
     return TrainingHashes({}, (unknown,))

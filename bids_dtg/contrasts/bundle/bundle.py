@@ -27,7 +27,7 @@ from bids_dtg.contrasts.bundle.arrays import (
     read_geometry,
     read_half_widths,
 )
-from bids_dtg.contrasts.bundle.kinds import KINDS, tunable
+from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind, tunable
 from bids_dtg.contrasts.bundle.part import (
     ASYMMETRY_FILE,
     GAIN_DIGITS,
@@ -113,6 +113,11 @@ class ModelBundle(Bundle[MapsPart]):
             fields["asymmetry_widths"] = widths
         return fields
 
+    @property
+    def kind(self) -> MapsKind:
+        """The row of its kind."""
+        return KINDS[self.card.kind]
+
     @cached_property
     def homologues(self) -> Homologues | None:
         """Pairs of homologous parcels; None: there are none."""
@@ -143,7 +148,7 @@ class ModelBundle(Bundle[MapsPart]):
             of = "parcels" if part.parcels else f"{part.places} places"
             reads = "CIFTI series" if part.parcels else "arrays"
             raise BundleError(
-                f"{self.card.name} is a model of {of} without a grid and reads {reads}",
+                f"{self.name} is a model of {of} without a grid and reads {reads}",
                 expected="a model on a voxel grid for this",
             )
         return part.grid
@@ -290,7 +295,7 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             If the weights have changed since the bundle was loaded, or are damaged.
         """
-        module = KINDS[self.card.kind].module()
+        module = self.kind.module()
         return module.prepare(self.weights(), self.places, device, threads, report)
 
     def check_weights(self) -> None:
@@ -301,7 +306,7 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             As for `prepare`.
         """
-        KINDS[self.card.kind].module().read(self.weights(), self.places)
+        self.kind.module().read(self.weights(), self.places)
 
     def facts(self) -> Iterable[tuple[str, str]]:
         """Return names and texts of the facts that are specific to such models."""
@@ -344,7 +349,7 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             As for `prepare`, or if the kind has no gradients.
         """
-        weights, kind = self.weights(), KINDS[self.card.kind]
+        weights, kind = self.weights(), self.kind
         if not kind.tunes:
             raise BundleError(
                 f"{weights.path} belongs to a model of kind {self.card.kind}",
@@ -375,7 +380,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     Examples
     --------
     >>> bundle = load_bundle("demo")
-    >>> bundle.card.name, bundle.roi_maps.shape[0], len(bundle.contrasts)
+    >>> bundle.name, bundle.roi_maps.shape[0], len(bundle.contrasts)
     ('demo', 50, 47)
     """
     return ModelBundle.load(name_or_path)

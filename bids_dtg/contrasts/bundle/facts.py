@@ -25,7 +25,7 @@ _COLUMNS = {
 
 def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     """Return names and texts of the facts that are specific to such models."""
-    part = bundle.card.part
+    part = bundle.part
     with_source = bundle.card.with_source
     sets = ""
     if part.several:
@@ -51,10 +51,10 @@ def _segment_words(part: MapsPart) -> str:
 
 
 def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
-    grid, number = bundle.card.part.grid, bundle.places.number
+    grid, number = bundle.part.grid, bundle.places.number
     if grid is None:
         words = "none, it reads arrays of named places"
-        if bundle.card.part.parcels:
+        if bundle.part.parcels:
             words = "none, it reads parcels"
         return [
             ("grid", bundle.card.with_source("grid", words)),

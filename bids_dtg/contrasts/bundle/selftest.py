@@ -13,7 +13,6 @@ from bids_dtg.array_types import Float32, Float64, Floats, Mask
 from bids_dtg.bundles.kinds import Check
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted
@@ -43,9 +42,7 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
     BundleError
         The weights cannot be read.
     """
-    connectome = simulated_connectome(
-        bundle.place_roi_maps, bundle.card.part.connectome
-    )
+    connectome = simulated_connectome(bundle.place_roi_maps, bundle.part.connectome)
     with np.errstate(over="ignore", invalid="ignore"):  # such values are found below
         maps = bundle.prepare(report=lambda _: None).predict(connectome)
         if bundle.correction is not None:
@@ -103,7 +100,7 @@ def _standardised(series: Float64) -> Float64:
 def _agreement(bundle: ModelBundle, connectome: Float32) -> Check:
     """Compare the prepared model with its torch network in a box of the grid."""
     name = "prepared and eager agree"
-    kind = KINDS[bundle.card.kind]
+    kind = bundle.kind
     if not kind.tunes:
         return Check(name, None, f"{kind.words} has no network")
     if find_spec("torch") is None:

@@ -74,7 +74,7 @@ def dataset_words(card: ModelCard[Any]) -> DatasetWords:
     """Return the description of an output of maps by a model, with its README."""
     warnings = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
     readme = read_packaged(__package__, "readme.txt").format(
-        model=f"{card.name} {card.version}",
+        model=card.title,
         kind=KINDS[card.kind].title,
         warnings=warnings + (f"\n{card.notice}\n" if card.notice else ""),
         files=_WORDS["files_of_parcels" if card.part.parcels else "map_files"],
@@ -103,7 +103,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     outputs
         Which runs were averaged, and the atlases.
     """
-    card, kind = bundle.card, KINDS[bundle.card.kind]
+    card, kind = bundle.card, bundle.kind
     words_of_kinds = _WORDS["kinds"]
     words = words_of_kinds.get(kind.name, words_of_kinds["others"])
     method = words["method"].format(kind=kind.words)
@@ -145,7 +145,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
 
 def _computed(bundle: ModelBundle, outputs: OutputOptions) -> str:
     """Describe how connectomes and maps are computed, and what is averaged."""
-    part, form = bundle.card.part, bundle.card.part.connectome
+    part, form = bundle.part, bundle.part.connectome
     places = "parcels" if part.parcels else "grey-matter voxels"
     where = "all parcels" if part.parcels else "the brain"
     connected = _WORDS["marginal"]
@@ -176,7 +176,7 @@ def _computed(bundle: ModelBundle, outputs: OutputOptions) -> str:
 
 def _corrected(bundle: ModelBundle, owner: str) -> str:
     """Describe how maps are re-centred; empty if they are not."""
-    recentring = bundle.card.part.recentring
+    recentring = bundle.part.recentring
     if recentring is None or bundle.correction is None:
         return ""
     people, key = "participant", "recentred"

@@ -202,12 +202,12 @@ def _mean_bold(data: MeasuredRun) -> Float32 | None:
 def _coverage_file(data: MeasuredRun) -> PanelFile | None:
     """Label the voxels of the model's brain; None for a model of parcels."""
     bundle, measured = data.bundle, data.connectomes
-    if bundle.card.part.parcels:
+    if bundle.part.parcels:
         return None
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
     tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)
     labels = dict(_WORDS["labels"])
-    if bundle.card.part.connectome.joint:
+    if bundle.part.connectome.joint:
         labels["3"] = _STANDARDISED
     roi_coverage = measured.with_one_set().roi_coverage
     shares = [round(float(share), 4) for share in roi_coverage]
@@ -337,7 +337,7 @@ def _caption(panel: str, **facts: Any) -> str:
 
 def _connectome_file(data: MeasuredRun) -> PanelFile:
     """Make a table with a row and a column per ROI; with several sets of ROIs, of one set."""
-    rows = data.bundle.card.part.connectome.one_set(len(data.connectomes.roi_r))
+    rows = data.bundle.part.connectome.one_set(len(data.connectomes.roi_r))
     roi_r = data.connectomes.roi_r[rows, rows]
     nodes = nodes_of(data.bundle)
     text = tsv_text(roi_names(len(roi_r)), [[f"{r:.6f}" for r in row] for row in roi_r])
@@ -358,7 +358,7 @@ def roi_names(number: int) -> list[str]:
 
 def nodes_of(bundle: ModelBundle) -> NodeFile:
     """Describe the rows and columns of the table: the model's ROI maps, of one set."""
-    card, form = bundle.card, bundle.card.part.connectome
+    card, form = bundle.card, bundle.part.connectome
     rows = form.one_set(bundle.rois)
     name = form.set_name(rows)
     key = "nodes_of_set" if name else "nodes_of_all"
@@ -367,7 +367,7 @@ def nodes_of(bundle: ModelBundle) -> NodeFile:
         bundle.places.entities["space"] or bundle.space,
         name or segment_label(card.name),
         dict(enumerate(roi_names(rows.stop - rows.start), 1)),
-        _WORDS["nodes"].format(model=f"{card.name} {card.version}", where=where),
+        _WORDS["nodes"].format(model=card.title, where=where),
         overlap=True,
     )
 

@@ -90,7 +90,7 @@ class Reader:
         self.cleaning = cleaning
         self.threads = threads
         self.keep_whole = keep_whole
-        if bundle.card.part.parcels:
+        if bundle.part.parcels:
             self.places = bundle.places
             self.order = np.arange(bundle.places.number)
             self.in_brain = np.ones(len(self.order), bool)
@@ -105,7 +105,7 @@ class Reader:
         positions = np.concatenate([grey.positions[order], rest])
         self.places = VoxelPlaces(bundle.grid, positions)
         self.in_brain = brain.mask.ravel()[positions]
-        if bundle.card.part.several:
+        if bundle.part.several:
             self.maps = np.zeros((len(bundle.roi_maps), len(positions)), np.float32)
             # One at a time, because the model's are mapped from a file.
             for row, roi_map in zip(self.maps, bundle.roi_maps, strict=True):
@@ -118,7 +118,7 @@ class Reader:
     @property
     def form(self) -> Form:
         """The form of the connectomes that the model reads."""
-        return self.bundle.card.part.connectome
+        return self.bundle.part.connectome
 
     @cached_property
     def carpet_voxels(self) -> Mapping[str, Indices]:
@@ -222,7 +222,7 @@ class Reader:
                 design,
                 self.run_voxels(source.valid),
                 outside=source.outside,
-                segments=design.segments(self.bundle.card.part.cut_seconds),
+                segments=design.segments(self.bundle.part.cut_seconds),
                 smoothing=source.smoothing,
                 threads=self.threads,
             )
@@ -258,7 +258,7 @@ class Reader:
             connectomes = run_connectomes(
                 moments,
                 keep_whole=self.keep_whole,
-                scatter=self.bundle.card.part.joins_runs,
+                scatter=self.bundle.part.joins_runs,
                 threads=self.threads,
             )
         notes = source.notes

@@ -24,7 +24,6 @@ from bids_dtg.bundles.store import (
 )
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
-from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedMaps
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.people import MapModel
@@ -180,7 +179,7 @@ def refuse_other_model(request: DatasetRequest, bundle: ModelBundle, why: str) -
     SettingsError
         OUTPUT_DIR has maps of a model of another name.
     """
-    output, name = request.output, bundle.card.name
+    output, name = request.output, bundle.name
     people = request.participants[:LISTED_AHEAD]
     titles = [title for label in people for title in find_titles(output, label)]
     if last_model(output).partition(" ")[0] not in ("", name):
@@ -331,13 +330,13 @@ def _segments_of(
             f"the connectome is a {type(connectome).__name__}. Expected: a result of measure or "
             "measure_array, or Connectome(r, frames, seconds)"
         )
-    model_form = bundle.card.part.connectome
+    model_form = bundle.part.connectome
     shape = bundle.rois, bundle.places.number
     for segment in segments:
         if segment.form != model_form:
             raise SettingsError(
                 f"the connectome has the form {segment.form.title}",
-                expected=f"{model_form.title}, which {bundle.card.name} reads",
+                expected=f"{model_form.title}, which {bundle.name} reads",
                 remedy="measure the run with this model's bundle",
             )
         largest = float(np.max(np.abs(segment.r), initial=0.0))
@@ -349,7 +348,7 @@ def _segments_of(
         if segment.r.shape != shape:
             raise SettingsError(
                 f"the connectome is {segment.r.shape}",
-                expected=f"{shape}, the ROIs and voxels of {bundle.card.name}",
+                expected=f"{shape}, the ROIs and voxels of {bundle.name}",
             )
     return segments
 
@@ -378,7 +377,7 @@ def add_maps(average: MapAverage, model: Model, connectome: Connectome) -> None:
         The device has too little memory, or a map is not finite.
     """
     data = None  # whether a voxel has any
-    if not KINDS[model.bundle.card.kind].uses_neighbours:
+    if not model.bundle.kind.uses_neighbours:
         data = (connectome.r != 0).any(axis=0)
     # Overflow gives values that `require_finite` refuses.
     with np.errstate(over="ignore", invalid="ignore"):

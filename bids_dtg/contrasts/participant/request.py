@@ -149,13 +149,13 @@ class Request(CallRequest):
         settings, space = dataset_request.settings, bundle.space
         device = map_device(settings.resources.device)
         dataset_request.require_space(space)
-        if settings.outputs.combine == "run" and bundle.card.part.joins_runs:
+        if settings.outputs.combine == "run" and bundle.part.joins_runs:
             raise SettingsError(
-                f"--combine run was given for {bundle.card.name}, which joins all runs of a "
+                f"--combine run was given for {bundle.name}, which joins all runs of a "
                 "session",
                 expected="--combine session or participant",
             )
-        if bundle.card.part.parcels:
+        if bundle.part.parcels:
             _refuse_for_parcels(settings, bundle)
             bundle = _on_atlas(bundle, settings.outputs.atlases)
         on_cpu = device == "cpu"
@@ -260,7 +260,7 @@ class Request(CallRequest):
             return
         if self.settings.inputs.sample_on and not self.samples_cortex:
             raise SettingsError(
-                f"--sample-on was given for {self.bundle.card.name}, a model of voxels",
+                f"--sample-on was given for {self.bundle.name}, a model of voxels",
                 expected=f"a model of parcels, such as {OF_PARCELS}, an atlas of the cortex's "
                 "surface, such as Glasser, or --surfaces fsLR",
             )
@@ -632,7 +632,7 @@ def find_runs(settings: Settings) -> list[RestRun]:
 
 def _names_parcels(atlas: str, bundle: ModelBundle) -> bool:
     """Return whether an atlas of `--atlases` is the model's own, or a file of its parcels."""
-    label = bundle.card.part.atlas or ""
+    label = bundle.part.atlas or ""
     return atlas.lower() == label.lower() or bool(_label_files([atlas]))
 
 
@@ -664,7 +664,7 @@ def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
     """
     if settings.cleaning.smoothing_fwhm is not None:
         raise SettingsError(
-            f"--smoothing-fwhm was given with {bundle.card.name}, a model of parcels, whose runs "
+            f"--smoothing-fwhm was given with {bundle.name}, a model of parcels, whose runs "
             "are read as means over parcels",
             expected="no --smoothing-fwhm",
         )

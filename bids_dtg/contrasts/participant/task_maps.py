@@ -172,7 +172,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         self.contrasts_ = tuple(contrast.label for contrast in bundle.contrasts)
         self._fitted_with = settings, self.threads
         self._prepare(*self._fitted_with)
-        if bundle.card.part.parcels:
+        if bundle.part.parcels:
             return self
         mask = np.ones((1, bundle.voxels.number), np.float32)
         self.mask_img_ = bundle.voxels.image(mask).slicer[..., 0]
@@ -224,7 +224,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """
         check_is_fitted(self)
         several = isinstance(img, list | tuple | np.ndarray) or hasattr(img, "iloc")
-        if self.bundle_.card.part.parcels and isinstance(img, np.ndarray):
+        if self.bundle_.part.parcels and isinstance(img, np.ndarray):
             several = img.ndim != 2  # an array of two axes is one person's
         images = list(img) if several else [img]  # type: ignore[arg-type]
         tables = _arguments_of_images(confounds, len(images), several, "confounds")
@@ -280,7 +280,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         places = self.bundle_.places
         if not isinstance(places, ParcelPlaces):
             raise SettingsError(
-                f"image was called for {self.bundle_.card.name}, whose maps are images",
+                f"image was called for {self.bundle_.name}, whose maps are images",
                 expected="a model of parcels",
             )
         if space not in PAINTABLE:
@@ -408,7 +408,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     ) -> Estimate:
         bundle, reader = self.bundle_, self._reader
         is_file = isinstance(image, str | Path | RestRun | SpatialImage)
-        if bundle.card.part.parcels and not is_file:
+        if bundle.part.parcels and not is_file:
             series = np.asarray(image)
             keep = None
             if sample_mask is not None:
@@ -456,17 +456,17 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return estimate
 
     def _image(self, estimate: Estimate) -> Any:
-        if self.bundle_.card.part.parcels:
+        if self.bundle_.part.parcels:
             return estimate.values
         return self.bundle_.voxels.image(
             estimate.values,
-            intent="z score" if self.bundle_.card.part.statistic == "z" else "none",
+            intent="z score" if self.bundle_.part.statistic == "z" else "none",
             description=f"bids_dtg {__version__} predicted from rest",
         )
 
     def _frame(self, estimates: Iterable[Estimate], index: Any) -> Any:
         rows = list[Floats]()
-        if self.bundle_.card.part.parcels:
+        if self.bundle_.part.parcels:
             rows += [estimate.values.ravel() for estimate in estimates]
         else:
             atlas, fillable = self._regions()

@@ -207,7 +207,7 @@ class _MapsOfRuns:
     def add(self, segment: SegmentRead) -> None:
         """Predict the maps of a segment, or join it with the earlier ones of its session."""
         connectome = segment.connectome
-        if not self._model.bundle.card.part.joins_runs:
+        if not self._model.bundle.part.joins_runs:
             add_maps(self._average, self._model, connectome)
         elif self._joined is not None and segment.session == self._session:
             self._joined = self._joined.joined(connectome)

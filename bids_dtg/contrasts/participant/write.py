@@ -74,7 +74,7 @@ def write_run(
     """Write the files of one run: quality, report data and, if requested, connectomes."""
     summary, connectomes = run.summary, run.connectomes
     entities = run_entities(summary.run)
-    not_individual = request.bundle.card.part.not_individual
+    not_individual = request.bundle.part.not_individual
     figures = {
         **summary.figures,
         "not_individual": ", ".join(not_individual) or None,
@@ -85,7 +85,7 @@ def write_run(
     nodes_of(request.bundle).write(request.output)
     if connectomes is not None:
         request = request.as_in(summary.run)
-        form = request.bundle.card.part.connectome
+        form = request.bundle.part.connectome
         for rows in form.set_rows(len(connectomes.roi_r)):
             name = form.set_name(rows)
             set_connectomes = connectomes.of_rows(rows) if name else connectomes
@@ -251,7 +251,7 @@ def _connectome_files(
             description="bids_dtg connectome, one volume per ROI",
         )
     yield build_path(image_entities, "statmap", places.extension), image
-    volume = "map" if bundle.card.part.parcels else "volume"
+    volume = "map" if bundle.part.parcels else "volume"
     words = WORDS["connectome"]["map"]
     sidecar = {
         "Description": words.format(volume=volume, form=form.words),

@@ -188,16 +188,16 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         self._require_fitting()
         self.say_if_by_label()
         say(
-            f"evaluated on people outside the training set of {bundle.card.name}: {named(labels)}"
+            f"evaluated on people outside the training set of {bundle.name}: {named(labels)}"
         )
         if alike := bundle.in_training_set(labels):
             say(
-                f"{bundle.card.name} was trained on people of {bundle.part.data_set} with the same "
+                f"{bundle.name} was trained on people of {bundle.part.data_set} with the same "
                 f"labels ({named(alike)}). If they are the same, give your data set that name"
             )
         for text in () if bundle.people is None else bundle.people.unlisted:
             say(
-                f"warning: {bundle.card.name} was also trained on people whose IDs are unknown "
+                f"warning: {bundle.name} was also trained on people whose IDs are unknown "
                 f"({text}). If they are among these participants, they are not left out"
             )
         say_left_out(self.seen)
@@ -220,7 +220,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         if people.regions != bundle.regions:
             raise DatasetError(
                 f"the files have {counted(len(people.regions), 'region')} "
-                f"({named(people.regions)}) and the model {bundle.card.name} has "
+                f"({named(people.regions)}) and the model {bundle.name} has "
                 f"{counted(len(bundle.regions), 'region')} ({named(bundle.regions)})",
                 expected="the same regions in the same order",
                 remedy="if they are the same regions, name them alike under the key places",
@@ -228,12 +228,12 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         if not math.isclose(people.tr_seconds, bundle.part.tr_seconds, rel_tol=SAME_TR):
             raise DatasetError(
                 f"the files have {people.tr_seconds:g} seconds between frames and the model "
-                f"{bundle.card.name} has {bundle.part.tr_seconds:g}",
+                f"{bundle.name} has {bundle.part.tr_seconds:g}",
                 expected="the same, as a step of the model is one frame",
             )
         if self.session != bundle.part.session:
             say(
-                f"{bundle.card.name} was trained on {session_words(bundle.part.session)}, which is "
+                f"{bundle.name} was trained on {session_words(bundle.part.session)}, which is "
                 f"missing here; {session_words(self.session)} is used instead"
             )
 
@@ -258,7 +258,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         training = [label for label in people.labels if label in self.row_labels]
         if not training:
             raise DatasetError(
-                f"{bundle.card.name} was not fitted to anybody in {self.data_set} "
+                f"{bundle.name} was not fitted to anybody in {self.data_set} "
                 f"({named(people.labels)})",
                 expected="its training participants, as it has parameters for nobody else",
                 remedy="give the data set the Name that it had in training "
@@ -267,17 +267,15 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         if outsiders := [label for label in people.labels if label not in training]:
             say(
                 f"left out: {counted(len(outsiders), 'participant')} outside the training set of "
-                f"{bundle.card.name} ({named(outsiders)})"
+                f"{bundle.name} ({named(outsiders)})"
             )
         by_label = bundle.in_training_set(people.labels, self.data_set)
         if renamed := [label for label in training if label not in by_label]:
             say(
                 f"{counted(len(renamed), 'participant')} with other labels ({named(renamed)}) "
-                f"recognised in the training set of {bundle.card.name} by their series"
+                f"recognised in the training set of {bundle.name} by their series"
             )
-        return self._with_rest(
-            training, f"nobody in the training set of {bundle.card.name}"
-        )
+        return self._with_rest(training, f"nobody in the training set of {bundle.name}")
 
 
 def _folder_of(path: Path | None) -> Path | None:

@@ -168,7 +168,7 @@ def _evaluate_model(settings: Settings) -> int:
     bundle = analysis.core
     if not labels:
         raise DatasetError(
-            f"{bundle.card.name} was trained on all of these participants",
+            f"{bundle.name} was trained on all of these participants",
             expected="people outside its training set, to evaluate it on",
             remedy="give other people, or --folds N instead of --model",
         )
@@ -181,7 +181,7 @@ def _evaluate_model(settings: Settings) -> int:
         sessions = analysis.sessions(labels, analysis.people.series)
         predictors, judge, sentence = _predictors_and_judge(sessions)
         models = [bundle.model()] * len(predictors.people)
-        lead = f"{bundle.card.name} {bundle.card.version}, evaluated on "
+        lead = f"{bundle.title}, evaluated on "
         lead += f"{counted(len(models), 'participant')} outside its training set."
         lead += f"{seen_on_page(seen)} {sentence}"
         _write(analysis, _judged(settings, predictors, judge, models), lead)

@@ -122,7 +122,7 @@ def run_linear_training(settings: Settings) -> int:
             description=f"Trained with bids_dtg on {counted(len(labels), 'participant')}",
             **analysis.card_facts,
         )
-        say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {target}")
+        say(f"{bundle.title} ({bundle.card.kind}): {target}")
         _write_results(analysis, model, components, bundle.part)
     return 0
 

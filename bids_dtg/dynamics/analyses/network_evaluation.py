@@ -177,7 +177,7 @@ def run_network_evaluation(settings: Settings) -> int:
         drawn = beside(measured_means(networks), simulated)
         analysis.write_page(
             tables,
-            f"{bundle.card.name} {bundle.card.version}, evaluated on "
+            f"{bundle.title}, evaluated on "
             f"{counted(len(labels), 'participant')} of its training set ({analysis.data_set}), "
             f"sessions {', '.join(sessions)}. The unit of inference is the person. "
             f"{PURPOSE_OF_NETWORKS}",

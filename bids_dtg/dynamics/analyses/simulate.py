@@ -123,7 +123,7 @@ def _counted(
         yield simulated
     if not any_bounded:
         raise BundleError(
-            f"the activity of {analysis.model.card.name} diverges in all simulations",
+            f"the activity of {analysis.model.name} diverges in all simulations",
             expected="a model with finite activity",
             remedy="train it for more epochs, or with another --seed",
         )

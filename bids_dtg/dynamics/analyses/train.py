@@ -169,7 +169,7 @@ def run_training(settings: Settings) -> int:
         card = write_network_bundle(
             analysis.results.bundle, fitted, training_people, **facts
         ).card
-        say(f"{card.name} {card.version} ({card.kind}): {analysis.results.bundle}")
+        say(f"{card.title} ({card.kind}): {analysis.results.bundle}")
         _write_results(analysis, networks, fitted)
     return 0
 

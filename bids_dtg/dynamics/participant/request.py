@@ -130,7 +130,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
             return
         used = np.flatnonzero(design.keep)
         frames = int(used[-1] - used[0]) + 1 if len(used) else 0
-        model = self.bundle.card.name
+        model = self.bundle.name
         model_tr = self.bundle.part.tr_seconds
         if abs(design.tr_seconds - model_tr) > SAME_TR * model_tr:
             raise RunError(
@@ -157,7 +157,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """Describe the results of a run."""
         what = f"series of {counted(len(self.regions), 'parcel')}"
         if self.bundle is not None:
-            what += f" and a process by {self.bundle.card.name}"
+            what += f" and a process by {self.bundle.name}"
         return what, []
 
     def methods_facts(self) -> NetworkMethods:

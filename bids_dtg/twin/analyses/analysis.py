@@ -111,7 +111,7 @@ class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
         unseen = tuple(label for label in labels if label not in self.seen)
         if not unseen:
             raise DatasetError(
-                f"the model {self.bundle.card.name} was fitted to everybody here "
+                f"the model {self.bundle.name} was fitted to everybody here "
                 f"({counted(len(seen), 'participant')})",
                 expected="people outside its training set",
                 remedy="give files of other people, or train with --split-file, which keeps some "
@@ -155,7 +155,7 @@ class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
         if bundle is not None and task_bold.regions != bundle.bold_regions:
             raise DatasetError(
                 f"task BOLD has {counted(len(task_bold.regions), 'region')} "
-                f"({named(task_bold.regions)}), and the model {bundle.card.name} has "
+                f"({named(task_bold.regions)}), and the model {bundle.name} has "
                 f"{named(bundle.bold_regions)}",
                 expected="the same regions in the same order",
             )
@@ -193,7 +193,7 @@ def _require_same_covariates(names: Sequence[str], bundle: TwinBundle) -> None:
     model_names = () if bundle.adjustment is None else bundle.adjustment.asked
     if names and {*map(plain_column, names)} != {*map(plain_column, model_names)}:
         raise SettingsError(
-            f"--covariates names {named(names)}, and the model {bundle.card.name} adjusts for "
+            f"--covariates names {named(names)}, and the model {bundle.name} adjusts for "
             f"{named(model_names) or 'none'}",
             expected="those of the model, or no --covariates; others need train or --folds",
         )
@@ -201,7 +201,7 @@ def _require_same_covariates(names: Sequence[str], bundle: TwinBundle) -> None:
 
 def _require_same_connectomes(people: TwinParticipants, bundle: TwinBundle) -> None:
     """Refuse connectomes with other edges than the model's; warn of another kind or cleaning."""
-    source, name = people.source, bundle.card.name
+    source, name = people.source, bundle.name
     if source.places_named:
         bundle.require_regions(
             source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest

@@ -261,7 +261,7 @@ def _by_model(settings: Settings) -> int:
         "Add their files."
     )
     lead = (
-        f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
+        f"{bundle.title} ({bundle.part.architecture}) evaluated in "
         f"{counted(len(unseen), 'participant')} of {analysis.data_set} outside its training set, "
         f"with all trials.{seen_on_page(analysis.seen)} {baselines}"
     )

@@ -223,7 +223,7 @@ def run_interventions(settings: Settings) -> int:
     if len(families) < FEWEST_PEOPLE:
         raise DatasetError(
             f"{counted(len(families), 'participant')} outside the training set of "
-            f"{bundle.card.name} have a connectome and events here",
+            f"{bundle.name} have a connectome and events here",
             expected=f"{FEWEST_PEOPLE} or more (a family counts as one), who define the moves",
             remedy="give files of more people, or train with --split-file, which keeps some apart",
         )
@@ -610,7 +610,7 @@ def _page(
     }
     return Page(
         title=analysis.results.title,
-        lead=f"{card.name} {card.version} ({bundle.part.architecture}), {analysis.data_set}: twins "
+        lead=f"{card.title} ({bundle.part.architecture}), {analysis.data_set}: twins "
         f"of {counted(len(study.people.labels), 'participant')} outside the training set."
         f"{seen_on_page(analysis.seen)}",
         flags=tuple(flags),

@@ -140,9 +140,7 @@ def run_training(settings: Settings) -> int:
             ),
         }
         analysis.write(tables, _page(analysis, fitted, odd))
-        say(
-            f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}"
-        )
+        say(f"{bundle.title} ({bundle.card.kind}): {bundle.path}")
     return 0
 
 

@@ -250,7 +250,7 @@ def behave(
     twin = fitted.perform(edges[None], segments)
     if not np.isfinite(twin).all():
         raise RunError(
-            f"the outputs of {bundle.card.name} are not finite",
+            f"the outputs of {bundle.name} are not finite",
             remedy="use another model, or leave out --model",
         )
     group, seen = fitted.perform_group(segments), segments.person(0)

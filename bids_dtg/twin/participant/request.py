@@ -155,7 +155,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         """A sentence where the model was fitted to connectomes of another kind; else empty."""
         if self.bundle is None or self.bundle.part.connectome == OF_PARCELS:
             return ""
-        name, kind = self.bundle.card.name, self.bundle.part.connectome
+        name, kind = self.bundle.name, self.bundle.part.connectome
         return f"connectomes here are {OF_PARCELS}; {name} was fitted to {kind}"
 
     def notes_on_model(self, participant: str, edges: Edges) -> Iterator[str]:
@@ -194,9 +194,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         what = f"a connectome of {parcels}"
         if self.bundle is None or self.events is None:
             return what, []
-        what += (
-            f" and behaviour in {named(self.events.names)} by {self.bundle.card.name}"
-        )
+        what += f" and behaviour in {named(self.events.names)} by {self.bundle.name}"
         return what, [*self.events.plan(planned)]
 
     def methods_facts(self) -> TwinMethods:

@@ -97,9 +97,9 @@ def map_path(
     named = {
         **entities,
         **(places or bundle.places).entities,
-        "seg": bundle.card.part.atlas,
+        "seg": bundle.part.atlas,
         "contrast": contrast,
-        "stat": bundle.card.part.statistic,
+        "stat": bundle.part.statistic,
         "desc": SYNTHETIC,
     }
     return build_path(named, "statmap", extension)
@@ -108,7 +108,7 @@ def map_path(
 def _half_width_path(
     bundle: ModelBundle, extension: str, contrast: str | None = None
 ) -> PurePosixPath:
-    named = {"contrast": contrast, "stat": bundle.card.part.statistic}
+    named = {"contrast": contrast, "stat": bundle.part.statistic}
     return half_width_path({**bundle.places.entities, **named}, extension)
 
 
@@ -152,7 +152,7 @@ def map_files(average: AverageMaps, strategy: str, threads: int) -> Iterator[Fil
         **model_facts(bundle),
         "DenoiseStrategy": strategy,
     }
-    intent = "z score" if bundle.card.part.statistic == "z" else "none"
+    intent = "z score" if bundle.part.statistic == "z" else "none"
 
     def encode(contrast: Contrast) -> bytes:
         contrast_facts = {
@@ -198,7 +198,7 @@ def average_sidecar(
     """
     bundle, contrasts = average.bundle, average.contrasts
     by_dof = math.isfinite(estimate.residual_dof)
-    part = bundle.card.part
+    part = bundle.part
     sources = list[str]()
     for summary in runs:
         sources += run_sources(summary.run, source)
@@ -270,7 +270,7 @@ def _contrast_facts(contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
         "Task": contrast.task,
         "Contrast": contrast.name,
     }
-    gains = bundle.card.part.gains
+    gains = bundle.part.gains
     if gains is not None:
         facts["Gain"] = gains[contrast.index]
     return {**facts, **_note_on_individuality(bundle, contrast.label)}
@@ -278,7 +278,7 @@ def _contrast_facts(contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
 
 def _note_on_individuality(bundle: ModelBundle, label: str) -> dict[str, Any]:
     """Note that a contrast's map is the same for everybody, or hardly tells people apart."""
-    if label in bundle.card.part.not_individual:
+    if label in bundle.part.not_individual:
         return dict(WORDS["not_individual"])
     scores = bundle.hardly_individual
     if label not in scores:
@@ -309,9 +309,9 @@ def region_files(
     space, reference = SURFACE, _FS_LR
     if atlas.surface is None:
         words = WORDS["regions"]
-        grid = bundle.card.part.grid or standard_grid()  # parcels are painted on it
+        grid = bundle.part.grid or standard_grid()  # parcels are painted on it
         space, reference = grid.space, grid.metadata["SpatialReference"]
-    atlas_entities = {**atlas.entities, "stat": bundle.card.part.statistic}
+    atlas_entities = {**atlas.entities, "stat": bundle.part.statistic}
     entities = {**average.entities, "space": space, **atlas_entities}
     rows = [contrast.index for contrast in average.contrasts]
     counts = region_voxels(maps, atlas)[rows]
@@ -321,7 +321,7 @@ def region_files(
         name: {"Description": text.format(least=MIN_COVERAGE)}
         for name, text in words.items()
     }
-    columns["mean"]["Units"] = bundle.card.part.units
+    columns["mean"]["Units"] = bundle.part.units
     content = {
         "Description": "Means of the predicted maps over the parcels of an atlas, one row per "
         "contrast and parcel",
@@ -402,7 +402,7 @@ def _table_files(
 ) -> Iterator[File]:
     """Yield a table of values of a model of parcels, after its sidecar."""
     bundle = average.bundle
-    part = bundle.card.part
+    part = bundle.part
     entities = {
         **average.entities,
         **bundle.places.entities,
@@ -458,7 +458,7 @@ def half_width_files(
         details[contrast.label] = facts
     content = {
         "Description": WORDS["half_width"].format(level=LEVEL),
-        "Units": bundle.card.part.units,
+        "Units": bundle.part.units,
         **bundle.metadata,
         **model_facts(bundle),
         **_interval_facts(bundle),
@@ -471,7 +471,7 @@ def half_width_files(
 def half_width_paths(bundle: ModelBundle) -> list[PurePosixPath]:
     """Return the paths of `half_width_files`."""
     path = partial(_half_width_path, bundle)
-    if bundle.card.part.parcels:
+    if bundle.part.parcels:
         images = [path(bundle.places.extension)]
     else:
         images = [path(".nii.gz", contrast.label) for contrast in bundle.contrasts]

@@ -362,7 +362,7 @@ def label_files(
     """
     places = bundle.places
     assert isinstance(places, ParcelPlaces)  # as they are painted
-    label, grid = bundle.card.part.atlas, target.grid
+    label, grid = bundle.part.atlas, target.grid
     folder = PurePosixPath(f"tpl-{grid.space}")
     named = {"tpl": grid.space, "seg": label, "res": grid.resolution}
     sidecar, table, image = (

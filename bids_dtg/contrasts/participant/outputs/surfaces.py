@@ -157,7 +157,7 @@ def surface_map_files(
 
     def path(extension: str, density: str, side: str | None = None) -> PurePosixPath:
         named = {"hemi": side, "space": mesh, "den": density}
-        part = average.bundle.card.part
+        part = average.bundle.part
         named |= {"seg": part.atlas, "stat": part.statistic, "desc": SYNTHETIC}
         return build_path({**average.entities, **named}, "statmap", extension)
 
