@@ -35,7 +35,7 @@ from bids_dtg.files.names import FileKind, plain_label
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.regions import NODE, RELMAT, read_numbers
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.dataset import find_dataset, select_participants
+from bids_dtg.inputs.dataset import find_dataset, find_participants
 from bids_dtg.inputs.participants import (
     SITE_COLUMNS,
     Column,
@@ -376,7 +376,7 @@ def require_same_dataset(inputs: InputOptions, output: DerivativeDataset) -> lis
     try:
         dataset = find_dataset(bids_dir, derivatives, inputs.input_type)
         folders.append(dataset.root)
-        labels: Sequence[str] = select_participants(dataset)
+        labels, _ = find_participants(dataset)
     except DatasetError as err:
         labels = participants_in(bids_dir) if bids_dir.is_dir() else ()
         problem = err.found

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
@@ -59,6 +59,18 @@ def expand_home(text: str | Path, source: str) -> Path:
             f"{source} is '{text}', but there is no such home folder",
             remedy="give the full path; for a folder whose name begins with ~, write ./~NAME",
         ) from err
+
+
+def named_paths(texts: Iterable[str], *names: str) -> list[str]:
+    """Return the paths of the `NAME=PATH` texts with one of some names, in upper or lower case.
+
+    Examples
+    --------
+    >>> named_paths(["Atlas=/data/atlases", "/data/atlas"], "atlas", "atlases")
+    ['/data/atlases']
+    """
+    parts = [text.partition("=") for text in texts]
+    return [path for name, sign, path in parts if sign and name.casefold() in names]
 
 
 def check_temporary_folder() -> None:

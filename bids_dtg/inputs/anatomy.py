@@ -235,11 +235,9 @@ class Anatomy:
         missing = None
         in_order = sorted(templates, key=lambda label: (label != USUAL_TEMPLATE, label))
         for template in in_order:
+            ends = (to, template) if origin == T1W else (template, origin)
             try:
-                if origin == T1W:
-                    between = self.templateflow.step(to, template)
-                else:
-                    between = self.templateflow.step(template, origin)
+                between = self.templateflow.step(*ends)
             except TransformMissingError as err:
                 missing = missing or err
             except RunError:

@@ -182,12 +182,14 @@ def read_arrays(
     for name in KEYS:
         if name not in {*renamed, *unused} and name not in renamed.values():
             key_of_name[name] = name
-    expanded = [expand_home(Path(path), "--input-arrays") for path in paths]
-    paths_given = tuple(path.absolute() for path in expanded)
+    paths_given = tuple(
+        expand_home(path, "--input-arrays").absolute() for path in paths
+    )
     all_keys: set[str] = set()
-    files = []
-    for path in dict.fromkeys(paths_given):
-        files.append(_read_file(path, key_of_name, all_keys, mem_gb))
+    files = [
+        _read_file(path, key_of_name, all_keys, mem_gb)
+        for path in dict.fromkeys(paths_given)
+    ]
     single = _require_keys(files, renamed, describing, named(sorted(all_keys)))
     number = _require_same_sizes(files)
     places = _places(files)

@@ -18,7 +18,7 @@ from bids_dtg.files.foreign import (
     plain_number,
     read_table,
 )
-from bids_dtg.files.paths import expand_home
+from bids_dtg.files.paths import expand_home, named_paths
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import (
     IMAGES,
@@ -273,27 +273,15 @@ def atlas_datasets(derivatives: Iterable[str]) -> tuple[Path, ...]:
     ()
     """
     roots = []
-    for text in filter(names_atlases, derivatives):
-        path = text.partition("=")[2]
+    for path in named_paths(derivatives, "atlas", "atlases"):
         root = expand_home(path, "--derivatives").absolute()
         if not path or not _images_below(root):
             raise SettingsError(
-                f"--derivatives {text} has no image of an atlas",
+                f"--derivatives atlas={path} has no image of an atlas",
                 expected="a BIDS dataset of atlases: tpl-SPACE/tpl-SPACE_atlas-LABEL_dseg.nii.gz",
             )
         roots.append(root)
     return tuple(roots)
-
-
-def names_atlases(text: str) -> bool:
-    """Return whether a value of ``--derivatives`` names a dataset of atlases.
-
-    Examples
-    --------
-    >>> names_atlases("atlas=/data/atlases"), names_atlases("/data/atlas")
-    (True, False)
-    """
-    return text.partition("=")[0].casefold() in {"atlas", "atlases"} and "=" in text
 
 
 def _images_below(root: Path) -> list[Path]:

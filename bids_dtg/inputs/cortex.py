@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bids_dtg.array_types import Float64
-from bids_dtg.errors import ForeignFileError, SettingsError
-from bids_dtg.files.foreign import plain_number, read_table
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.foreign import plain_number, read_table, reading
 from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted, named
 
@@ -42,10 +42,8 @@ def read_region_maps(
     """
     if path is None:
         return {}
-    try:
+    with reading(path, SettingsError):
         table = read_table(path, None)
-    except ForeignFileError as err:
-        raise err.as_kind(SettingsError) from err
     rows = {row[0].strip(): row for row in table.rows}
     is_unique = len(rows) == len(table.rows) and not table.twice()
     if len(table.header) < 2 or not is_unique:

@@ -13,9 +13,8 @@ from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.files.derivatives import SourceDataset, participants_in
 from bids_dtg.files.foreign import matching, read_json_object
 from bids_dtg.files.names import is_label, plain_label
-from bids_dtg.files.paths import expand_home
+from bids_dtg.files.paths import expand_home, named_paths
 from bids_dtg.files.text import read_json
-from bids_dtg.inputs.atlases import names_atlases
 from bids_dtg.inputs.studies import STUDIES, Study, holds_study, person_folders
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.settings import InputChoice, InputType, Settings
@@ -37,9 +36,11 @@ _USUAL: Mapping[InputType, tuple[str, ...]] = {
     "xcpd": ("xcp_d", "xcpd", "xcp-d"),
 }
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
-_FS = re.compile(r"freesurfer=", re.IGNORECASE)
+_FREESURFER = "freesurfer"
 # XCP-D's name, in its DatasetLinks, of the derivatives that it was run on.
-_PREPROCESSED = re.compile(r"preprocessed=", re.IGNORECASE)
+_PREPROCESSED = "preprocessed"
+# Names in `--derivatives NAME=PATH` of folders that are no datasets of resting runs.
+_BESIDE = ("atlas", "atlases", _FREESURFER, _PREPROCESSED)
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 _IN_T1W_SINCE = (0, 10, 4)  # XCP-D, whose surfaces were moved to the template before
 _DESCRIPTION = "dataset_description.json"
@@ -97,11 +98,7 @@ def find_dataset(
         No dataset or more than one is found, a description is damaged, or `derivatives` names
         only packages that are not read.
     """
-    derivatives = [
-        text
-        for text in derivatives
-        if not (names_atlases(text) or _FS.match(text) or _PREPROCESSED.match(text))
-    ]
+    derivatives = [text for text in derivatives if not named_paths([text], *_BESIDE)]
     bids_dir = _folder(bids_dir, "BIDS_DIR")
     if derivatives:
         return _explicit(derivatives, bids_dir, input_type)
@@ -124,7 +121,7 @@ def freesurfer_folder(derivatives: Iterable[str]) -> Path | None:
     --------
     >>> freesurfer_folder(["fmriprep=/data/fmriprep"])
     """
-    return _only_folder(derivatives, _FS, "folders of FreeSurfer")
+    return _only_folder(derivatives, _FREESURFER, "folders of FreeSurfer")
 
 
 def preprocessed_folder(derivatives: Iterable[str]) -> Path | None:
@@ -137,17 +134,25 @@ def preprocessed_folder(derivatives: Iterable[str]) -> Path | None:
     return _only_folder(derivatives, _PREPROCESSED, "folders of preprocessed data")
 
 
-def _only_folder(
-    derivatives: Iterable[str], name: re.Pattern[str], what: str
-) -> Path | None:
-    folders = [text.partition("=")[2] for text in derivatives if name.match(text)]
-    if not folders:
-        return None
-    if len(folders) > 1:
+def _only_folder(derivatives: Iterable[str], name: str, what: str) -> Path | None:
+    path = only_path(derivatives, name, what)
+    return _folder(path, "--derivatives") if path else None
+
+
+def only_path(derivatives: Iterable[str], name: str, what: str) -> Path | None:
+    """Return the path of the only ``NAME=PATH`` text of a name; None if there is none.
+
+    Raises
+    ------
+    DatasetError
+        There are two; `what` says in the plural what they are.
+    """
+    paths = named_paths(derivatives, name)
+    if len(paths) > 1:
         raise DatasetError(
-            f"--derivatives names {len(folders)} {what}", expected="one of them"
+            f"--derivatives names {len(paths)} {what}", expected="one of them"
         )
-    return _folder(expand_home(folders[0], "--derivatives"), "--derivatives")
+    return expand_home(paths[0], f"--derivatives {name}") if paths else None
 
 
 def linked_datasets(root: Path) -> list[Path]:
@@ -158,10 +163,18 @@ def linked_datasets(root: Path) -> list[Path]:
     >>> linked_datasets(Path("there is no such folder"))
     []
     """
-    links = read_json(root / _DESCRIPTION).get("DatasetLinks")
-    texts = links.values() if isinstance(links, Mapping) else ()
-    paths = [text.removeprefix("file://") for text in texts if isinstance(text, str)]
-    return [root / path for path in paths if path and "://" not in path]
+    return list(_links(root, read_json(root / _DESCRIPTION)).values())
+
+
+def _links(root: Path, description: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the folders that a dataset's description links to, by name."""
+    links = description.get("DatasetLinks")
+    folders = {}
+    for name, text in links.items() if isinstance(links, Mapping) else ():
+        path = text.removeprefix("file://") if isinstance(text, str) else ""
+        if path and "://" not in path:
+            folders[name] = root / path
+    return folders
 
 
 def xcpd_of(root: Path) -> tuple[str, bool]:
@@ -172,11 +185,9 @@ def xcpd_of(root: Path) -> tuple[str, bool]:
     >>> xcpd_of(Path("there is no such folder"))
     ('XCP-D of unknown version', False)
     """
-    version = ""
-    for name, stated in makers_of(root):
-        if _package(name) == "xcpd":
-            version = stated
-            break
+    makers = makers_of(root)
+    versions = [version for name, version in makers if _package(name) == "xcpd"]
+    version = versions[0] if versions else ""
     match = _VERSION.match(version)
     numbers = tuple(int(number or 0) for number in match.groups()) if match else ()
     return f"XCP-D {version or 'of unknown version'}", numbers >= _IN_T1W_SINCE
@@ -203,7 +214,7 @@ def made_by(description: Mapping[str, Any]) -> InputType | None:
     >>> made_by({"GeneratedBy": [{"Name": "XCP-D"}, {"Name": "fMRIPrep"}]})
     'xcpd'
     """
-    return _package(next(iter(_generators(description)), ""))
+    return _package(_program(description))
 
 
 def makers_of(root: Path) -> tuple[tuple[str, str], ...]:
@@ -243,13 +254,6 @@ def participants_of(dataset: InputDataset) -> tuple[str, ...]:
         if (folder.path / study.sign).is_dir()
     ]
     return tuple(dict.fromkeys(folder.participant for folder in folders))
-
-
-def select_participants(
-    dataset: InputDataset, labels: Sequence[str] = ()
-) -> tuple[str, ...]:
-    """List the requested participants, as `find_participants` does, without the absent ones."""
-    return find_participants(dataset, labels)[0]
 
 
 def find_participants(
@@ -413,7 +417,7 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
             expected="a folder of fMRIPrep or XCP-D derivatives",
         )
     if input_type == "auto":
-        program = next(iter(_generators(description)), "")
+        program = _program(description)
         if _letters(program).startswith("fmripost"):
             raise DatasetError(
                 f"{root} holds outputs of {program}, which this program does not read",
@@ -427,13 +431,9 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
 
 def _raw_of(root: Path, description: Mapping[str, Any]) -> Path | None:
     """Return the raw dataset that derivatives name or lie in, if it is on this machine."""
-    links = description.get("DatasetLinks")
-    link = links.get("raw") if isinstance(links, Mapping) else None
-    folders = [above.parent for above in root.parents if above.name == "derivatives"]
-    if isinstance(link, str):
-        path = link.removeprefix("file://")
-        if "://" not in path:
-            folders.insert(0, root / path)
+    links = _links(root, description)
+    folders = [links["raw"]] if "raw" in links else []
+    folders += [above.parent for above in root.parents if above.name == "derivatives"]
     for folder in folders:
         raw_description = read_json(folder / _DESCRIPTION)
         if raw_description and not _is_derivative(raw_description):
@@ -482,14 +482,14 @@ def _read_description(root: Path) -> dict[str, Any]:
         raise err.as_kind(DatasetError, remedy=remedy) from err
 
 
-def _generators(description: Mapping[str, Any]) -> list[str]:
-    """Return the names of the programs that made a dataset; the one that wrote it comes first."""
-    return [name for name, _ in _makers(description)]
+def _program(description: Mapping[str, Any]) -> str:
+    """Return the name of the program that wrote a dataset; empty if it is not stated."""
+    return next((name for name, _ in _makers(description)), "")
 
 
 def _makers(description: Mapping[str, Any]) -> list[tuple[str, str]]:
-    # XCP-D and similar programs list fMRIPrep after themselves. fMRIPrep before 20.2 wrote
-    # `PipelineDescription`.
+    # The program that wrote it comes first: XCP-D and similar ones list fMRIPrep after themselves.
+    # fMRIPrep before 20.2 wrote `PipelineDescription`.
     pipeline = description.get("PipelineDescription") or {}
     programs = description.get("GeneratedBy") or pipeline
     entries = programs if isinstance(programs, list) else [programs]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_dtg.errors import DatasetError, ForeignFileError, RunError
+from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.derivatives import participants_in
-from bids_dtg.files.foreign import read_table, require_listable
+from bids_dtg.files.foreign import read_table, reading, require_listable
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.run import NamedFile, named_files, natural_order
 from bids_dtg.notices import named
@@ -65,10 +65,8 @@ def read_events(path: Path) -> list[dict[str, str]]:
         It cannot be read, is not a table, has no columns or rows, or has two columns of the same
         name.
     """
-    try:
+    with reading(path, RunError):
         table = read_table(path)
-    except ForeignFileError as err:
-        raise err.as_kind(RunError) from err
     fault = f"two columns {named(table.twice())}" if table.twice() else ""
     if not table.header:
         fault = "no header"

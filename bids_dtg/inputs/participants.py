@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bids_dtg.errors import (
+    DtgError,
     ForeignFileError,
     MissingFileError,
     SettingsError,
@@ -83,7 +84,7 @@ class Column:
     # Sentences on what the data dictionary says of the values; empty: nothing unusual.
     notes: tuple[str, ...] = ()
     # Why the data dictionary, which may describe the column, cannot be read.
-    fault: SettingsError | None = None
+    fault: DtgError | None = None
     # Words that count as missing, such as NA, by label; without empty cells and n/a.
     missing: Mapping[str, str] = field(default_factory=dict)
 
@@ -164,7 +165,7 @@ class Column:
             )
         return self
 
-    def described(self, description: Mapping[str, object], file: Path) -> Column:
+    def described(self, description: object, file: Path) -> Column:
         """Return the column as its description in a data dictionary says, with notes on it.
 
         Codes of missing values become n/a. Other `Levels` make a category, unless there are
@@ -179,6 +180,8 @@ class Column:
         >>> group.notes[0].partition(" in ")[0]
         'group: 9 is a code of missing values'
         """
+        if not isinstance(description, Mapping):
+            return self
         listed = description.get("Levels")
         if not isinstance(listed, Mapping | list):
             return self
@@ -407,15 +410,11 @@ def read_participants(path: Path, sessions: Sequence[str] = ()) -> ParticipantsT
         return table
     except ForeignFileError as err:
         fault = err.as_kind(SettingsError, remedy="repair or remove it")
-        assert isinstance(fault, SettingsError)
         for name, column in table.columns.items():
             columns[name] = dataclasses.replace(column, fault=fault)
-        return dataclasses.replace(table, columns=columns)
-    for name, column in table.columns.items():
-        description = descriptions.get(name)
-        columns[name] = column
-        if isinstance(description, Mapping):
-            columns[name] = column.described(description, file)
+    else:
+        for name, column in table.columns.items():
+            columns[name] = column.described(descriptions.get(name), file)
     return dataclasses.replace(table, columns=columns)
 
 

@@ -83,16 +83,15 @@ def sketch_edges(edges: Floats) -> str:
     >>> alike([sketch_edges(edges)], [same]) == [sketch_edges(edges)], alike([same], [cubed])
     (True, [''])
     """
+    from scipy.spatial.distance import squareform
+
     values = np.asarray(edges, np.float64)
     regions = round((1 + np.sqrt(1 + 8 * len(values))) / 2)
     whole = regions * (regions - 1) // 2 == len(values)
     if whole and np.isnan(values).any():
-        matrix = np.full((regions, regions), np.nan)
-        matrix[np.triu_indices(regions, 1)] = values
-        has_data = np.isfinite(np.fmax(matrix, matrix.T)).any(axis=0)
-        regions = int(has_data.sum())
-        matrix = matrix[np.ix_(has_data, has_data)]
-        values = matrix[np.triu_indices(regions, 1)]
+        matrix = squareform(values)
+        has_data = np.isfinite(matrix).sum(axis=0) > 1  # its diagonal is 0
+        values = squareform(matrix[np.ix_(has_data, has_data)], checks=False)
     if len(values) < FEWEST_EDGES or not np.isfinite(values).all():
         return ""
     if np.ptp(values) == 0:
@@ -100,9 +99,7 @@ def sketch_edges(edges: Floats) -> str:
     values = (values - values.mean()) / values.std()
     courses = [values]
     if whole:
-        matrix = np.zeros((regions, regions))
-        matrix[np.triu_indices(regions, 1)] = values
-        matrix += matrix.T
+        matrix = squareform(values)
         strengths = matrix.sum(axis=0)
         squared_strengths = np.square(matrix).sum(axis=0)
         courses = [np.sort(strengths), np.sort(squared_strengths)]

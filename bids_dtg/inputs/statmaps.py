@@ -13,15 +13,16 @@ from typing import Any, Literal
 from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import files_below, matching, read_text, read_toml, reading
 from bids_dtg.files.names import parse_name
-from bids_dtg.files.paths import expand_home
+from bids_dtg.files.paths import named_paths
 from bids_dtg.inputs.anatomy import SURFACE_TEMPLATES
-from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
+from bids_dtg.inputs.dataset import MOUNT_REMINDER, only_path, seen
 from bids_dtg.inputs.run import (
     IMAGES,
     PARCEL_MAPS,
     PARCEL_SERIES,
     PARCELS,
     SPACE,
+    natural_order,
     stated_space,
     template_name,
 )
@@ -389,11 +390,9 @@ def _unequal_runs(maps: Sequence[StatMap]) -> str:
     return ""
 
 
-def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
+def session_order(session: str) -> tuple[bool, list[str]]:
     """Return the sort key of a session: `retest` after `test`, 2 before 10."""
-    parts = re.split(r"(\d+)", session.lower())
-    natural = tuple(int(part) if n % 2 else part for n, part in enumerate(parts))
-    return bool(_LATER.search(session)), natural
+    return bool(_LATER.search(session)), natural_order(session.lower())
 
 
 def describe_sessions(people: Collection[PersonMaps]) -> str:
@@ -432,19 +431,9 @@ def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
 
 def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
     """Split derivatives into the path of `statmaps=PATH`, None if absent, and the rest."""
-    prefix = "statmaps="
-    paths = [
-        text.removeprefix(prefix) for text in derivatives if text.startswith(prefix)
-    ]
-    if len(paths) > 1:
-        raise DatasetError(
-            f"--derivatives names {len(paths)} folders of statistic maps",
-            expected="one",
-        )
-    rest = tuple(text for text in derivatives if not text.startswith(prefix))
-    if not paths:
-        return None, rest
-    return expand_home(paths[0], "--derivatives statmaps").absolute(), rest
+    path = only_path(derivatives, "statmaps", "folders of statistic maps")
+    rest = tuple(text for text in derivatives if not named_paths([text], "statmaps"))
+    return path and path.absolute(), rest
 
 
 def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:

@@ -58,8 +58,7 @@ class StructuralMatrix:
     """A participant's structural connectome."""
 
     path: Path
-    weights: Float64  # (regions, regions)
-    names: tuple[str, ...]  # of the regions
+    weights: Float64  # (regions, regions), in the order that was asked for
     notes: tuple[str, ...] = ()  # sentences on what was assumed
 
 
@@ -158,7 +157,7 @@ class StructuralSource:
                 f"{name} names no regions; assumed to be in the order of the atlas"
             ]
         notes += [f"{name}: {note}" for note in weight_notes(weights, regions)]
-        return StructuralMatrix(matrix.path, weights, tuple(regions), tuple(notes))
+        return StructuralMatrix(matrix.path, weights, tuple(notes))
 
     def files_of(self, participant: str, session: str | None) -> list[Path]:
         """Name the files that a participant's structural connectome may be in; read none.

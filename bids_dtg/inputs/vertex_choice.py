@@ -31,6 +31,7 @@ from bids_dtg.inputs.run import (
     SurfaceFiles,
     SurfaceSide,
     TransformFile,
+    having,
     named_files,
 )
 from bids_dtg.inputs.space_choice import (
@@ -75,8 +76,8 @@ def choose_for_parcels(versions: Sequence[NamedFile], rule: SpaceRule) -> Choice
         No version can be used; the message says what each of them lacks.
     """
     candidates, why = candidates_of(versions, rule)
-    volumes = [file for file in candidates if file.name.extension in IMAGES]
-    meshes = [file for file in candidates if file.name.extension == GIFTI_SERIES]
+    volumes = having(candidates, extension=IMAGES)
+    meshes = having(candidates, extension=GIFTI_SERIES)
     series = [file for file in candidates if file.space == PARCELS]
     if rule.sample_on == "template":
         if not volumes:

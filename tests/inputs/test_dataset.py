@@ -18,7 +18,7 @@ from bids_dtg.files.derivatives import (
     prepare_output_folder,
 )
 from bids_dtg.files.text import write_json
-from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
+from bids_dtg.inputs.dataset import InputDataset, find_dataset, find_participants
 from bids_dtg.inputs.studies import HCP, person_folders
 
 WORDS = DatasetWords(
@@ -153,15 +153,15 @@ def test_participants(tmp_path):
     (tmp_path / "sub-03.html").write_text("")
     (tmp_path / "sub-").rmdir()
     assert participants_in(tmp_path) == ("01", "010", "02")
-    assert select_participants(dataset_at(tmp_path)) == ("01", "010", "02")
-    assert select_participants(dataset_at(tmp_path), ["sub-02", "01", "02"]) == (
+    assert find_participants(dataset_at(tmp_path))[0] == ("01", "010", "02")
+    assert find_participants(dataset_at(tmp_path), ["sub-02", "01", "02"])[0] == (
         "01",
         "02",
     )
     with pytest.raises(DatasetError, match=r"no participant 03, 1.*e\.g\. .*01"):
-        select_participants(dataset_at(tmp_path), ["1", "03"])
+        find_participants(dataset_at(tmp_path), ["1", "03"])
     with pytest.raises(SettingsError, match=r"\.\./01"):
-        select_participants(dataset_at(tmp_path), ["../01"])
+        find_participants(dataset_at(tmp_path), ["../01"])
     for reader in (participants_in, partial(person_folders, HCP)):
         with pytest.raises(DatasetError, match="gone cannot be listed: No such file"):
             reader(tmp_path / "gone")
@@ -233,7 +233,7 @@ def test_dataset_without_participants(tmp_path):
         DatasetError,
         match=r"no participants .*It has dataset_description\.json.*mounted",
     ):
-        select_participants(dataset_at(tmp_path))
+        find_participants(dataset_at(tmp_path))
 
 
 @pytest.mark.parametrize(

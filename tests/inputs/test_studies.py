@@ -12,7 +12,7 @@ from fmriprep_dataset import SPACE, add_run, describe_dataset
 from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run
 
 from bids_dtg.errors import DatasetError, RunError, SettingsError
-from bids_dtg.inputs.dataset import find_dataset, select_participants
+from bids_dtg.inputs.dataset import find_dataset, find_participants
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space
 from bids_dtg.inputs.selection import Selection
@@ -44,7 +44,7 @@ def test_hcp_runs_get_bids_names(tmp_path):
     add_hcp_run(tmp_path, run="tfMRI_WM_LR", bold=BOLD)
     dataset = find_dataset(tmp_path)
     assert (dataset.input_type, dataset.name, dataset.description) == ("hcp", "hcp", {})
-    assert select_participants(dataset) == ("100307",)
+    assert find_participants(dataset)[0] == ("100307",)
     runs = runs_of(tmp_path, "100307")
     assert titles(runs) == [
         f"sub-100307_task-rest_dir-{direction}_run-{number}"
@@ -64,8 +64,8 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
             add_hcp_run(tmp_path, folder, run, bold=BOLD, cleaned="hp0_clean")
     (tmp_path / "HCD0001305_V1_MR" / "T1w").mkdir()
     dataset = find_dataset(tmp_path)
-    assert select_participants(dataset) == ("HCD0001305",)
-    assert select_participants(dataset, ["HCD0001305_V1_MR"]) == ("HCD0001305",)
+    assert find_participants(dataset)[0] == ("HCD0001305",)
+    assert find_participants(dataset, ["HCD0001305_V1_MR"])[0] == ("HCD0001305",)
     with pytest.warns(
         UserWarning, match=r"rfMRI_REST_hp0_clean\.nii\.gz is left out: it joins"
     ) as warned:
@@ -278,7 +278,7 @@ def test_ukb_folders(tmp_path, folder, title):
     path = add_ukb_run(tmp_path, folder, bold=BOLD)
     (tmp_path / "logs").mkdir()
     dataset = find_dataset(tmp_path)
-    assert (dataset.input_type, select_participants(dataset)) == ("ukb", ("1234567",))
+    assert (dataset.input_type, find_participants(dataset)[0]) == ("ukb", ("1234567",))
     (run,) = runs_of(tmp_path, "1234567")
     assert (run.title, run.bold, run.tr_seconds) == (title, path, 0.735)
     assert run.sidecars == (tmp_path / folder / "fMRI" / "rfMRI.json",)
@@ -369,7 +369,7 @@ def test_a_study_that_is_not_there(tmp_path):
     with pytest.raises(
         DatasetError, match=r"no participants \(no fMRI folder\)\. It has notes"
     ):
-        select_participants(find_dataset(tmp_path, (), "ukb"))
+        find_participants(find_dataset(tmp_path, (), "ukb"))
     with pytest.raises(
         DatasetError, match=r"--derivatives names x, and --input-type is hcp"
     ):
@@ -386,7 +386,7 @@ def test_folders_of_two_studies_in_one_place_are_refused(tmp_path):
     )
     with pytest.raises(DatasetError, match=line):
         find_dataset(tmp_path)
-    assert select_participants(find_dataset(tmp_path, (), "ukb")) == ("1234567",)
+    assert find_participants(find_dataset(tmp_path, (), "ukb"))[0] == ("1234567",)
 
 
 @pytest.mark.parametrize(
