@@ -75,7 +75,6 @@ class Page:
     lead: str  # the answer, in a sentence
     flags: Sequence[Flag]  # what a reader must know first
     sections: Sequence[Section]
-    viewer: Mapping[str, Any] | None = None  # data of its viewer
     # A demo's other pages, by address.
     pages: Mapping[str, str] = field(default_factory=dict)
 
@@ -95,7 +94,7 @@ class Page:
             lead=self.lead,
             flags=sorted_flags(self.flags),
             pages=self.pages,
-            **{**lay_out(self.sections), "viewer_data": self.viewer},
+            **lay_out(self.sections),
         )
         write_text(path, page)
 

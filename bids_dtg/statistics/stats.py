@@ -798,14 +798,14 @@ def _write(
             for contrast in answer.contrasts
         ),
     }
-    how = "statistics/stats_how.html"
-    sections.append(Section("Methods", template=how, facts=facts))
     lead = " ".join(answer.headline for answer in answers)
     viewer = None
     if maps:
         brain = write_shared_files(results.output, people.places.grid)
         viewer = viewer_data(averages, maps, backdrop=brain, root="../../")
-    page = Page("Statistics", lead, people.flags, sections, viewer)
+    how = "statistics/stats_how.html"
+    sections.append(Section("Methods", template=how, facts=facts, viewer=viewer))
+    page = Page("Statistics", lead, people.flags, sections)
     results.page(page)
 
 

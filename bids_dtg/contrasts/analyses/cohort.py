@@ -272,8 +272,8 @@ class CohortArrays:
 
     files: CohortFiles  # of the same people
     people: tuple[Person, ...]  # sorted by label
-    # Why maps were left out: label -> target or retest -> contrast -> words.
-    unusable: Mapping[str, Mapping[str, Mapping[str, str]]]
+    # Why maps were left out, by contrast; of each person's targets and retests.
+    unusable: Mapping[tuple[str, str], Mapping[str, str]]
     # Seconds per frame of everybody's rest; None where runs differ or it is not known.
     repetition_time_s: float | None
 

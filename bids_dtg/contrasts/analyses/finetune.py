@@ -195,17 +195,10 @@ def _with_other_rows(
     corrected to the means that the old model predicts for the people it was tuned on. If neither
     the recipe nor the old model re-centres, maps are not corrected.
     """
-    import torch
-
     bundle = plan.bundle
     module: Any = plan.kind.module()
-    tuned_state = {
-        name: torch.from_numpy(np.asarray(tensor))
-        for name, tensor in fitted.tensors.items()
-    }
-    old_state = bundle.network().state_dict()
-    state = module.with_outputs_of(tuned_state, old_state, tuned_rows)
-    tensors = {name: tensor.numpy() for name, tensor in state.items()}
+    old_tensors = module.read(bundle.weights(), bundle.places).arrays
+    tensors = module.with_outputs_of(fitted.tensors, old_tensors, tuned_rows)
     model: MapModel = module.of_tensors(tensors, bundle.places, str(bundle.path))
     correction = None
     if fitted.correction is not None or bundle.correction is not None:

@@ -237,18 +237,16 @@ def _part_of(
         left_out_in_turn=in_turn,
     )
     base = cohort.plan.bundle.part
-    return MapsPart(
+    return replace(
+        base,
         contrasts=tuple(contrasts),
-        grid=base.grid,
-        places=base.places,
-        atlas=base.atlas,
         segment_seconds=_sample_seconds(base, training),
-        sample=base.sample,
         statistic=statistic,
         units=statistic if statistic != "effect" else "arbitrary",
         recentring=None if fitted.correction is None else recentring,
+        gains=None,  # as the half-widths, `write_bundle` gives those of the fit
+        half_width=None,
         same_for_all=fitted.same_for_all,
-        connectome=cohort.plan.form,
     )
 
 

@@ -129,7 +129,7 @@ def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
             for person in cohort.people:
                 if key not in cohort.files.planned(person.label, use):
                     continue
-                reason = cohort.unusable[person.label].get(use, {}).get(key, "")
+                reason = cohort.unusable[person.label, use].get(key, "")
                 row: dict[str, Any] = {
                     "participant_id": f"sub-{person.label}",
                     "use": use,

@@ -120,11 +120,9 @@ def read_arrays(files: CohortFiles, locks: Locks) -> CohortArrays:
         _with_sketches(files, notes),
         tuple(people),
         unusable={
-            label: {
-                use: cache.notes(_maps_name(label, use)).get("unusable", {})
-                for use in files.uses(label)
-            }
+            (label, use): cache.notes(_maps_name(label, use)).get("unusable", {})
             for label in files.labels
+            for use in files.uses(label)
         },
         repetition_time_s=repetition_times.pop() if is_same else None,
     )

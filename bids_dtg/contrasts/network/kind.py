@@ -302,13 +302,13 @@ def with_rows(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Ten
 
 
 def with_outputs_of(
-    state: Mapping[str, Tensor], original: Mapping[str, Tensor], rows: Sequence[int]
-) -> dict[str, Tensor]:
+    tuned: Mapping[str, Values], original: Mapping[str, Values], rows: Sequence[int]
+) -> dict[str, Values]:
     """Return tuned weights with an output layer of all contrasts, the others with old rows."""
-    whole = dict(state)
+    whole = dict(tuned)
     for name in (_WEIGHT, _BIAS):
-        whole[name] = original[name].clone()
-        whole[name][list(rows)] = state[name]
+        whole[name] = original[name].copy()
+        whole[name][list(rows)] = tuned[name]
     return whole
 
 

@@ -126,14 +126,10 @@ class AttentionUNet(nn.Module):
             The shape does not have five axes, the channels differ, or the grid is too small.
         """
         check_input_shape(tuple(x.shape), self.in_channels, self.levels)
-        return self.after_first(self.in_block(x))
-
-    def after_first(self, first: Tensor) -> Tensor:
-        """Predict the maps from the output of the first block."""
-        up, skip = self.below_last_level(first)
+        up, skip = self.below_last_level(self.in_block(x))
         gated = self.attention_gates[-1](up, skip)
-        x = torch.cat([resize(up, skip.shape[2:]), gated], dim=1)
-        out: Tensor = self.out_block(x)
+        joined = torch.cat([resize(up, skip.shape[2:]), gated], dim=1)
+        out: Tensor = self.out_block(joined)
         return out
 
     def below_last_level(self, first: Tensor) -> tuple[Tensor, Tensor]:
