@@ -136,15 +136,13 @@ def fcd(series: Floats, *, stride: int = FCD_STRIDE) -> Floats:
     return np.clip(unit @ unit.T, -1.0, 1.0)
 
 
-def fcd_shares(series: Floats, *, stride: int = FCD_STRIDE) -> Floats:
+def fcd_shares(series: Floats) -> Floats:
     """Return the distribution of the values above the diagonal of `fcd`.
 
     Parameters
     ----------
     series
         (..., regions, frames); sessions are processed one by one.
-    stride
-        As in `fcd`.
 
     Returns
     -------
@@ -161,9 +159,9 @@ def fcd_shares(series: Floats, *, stride: int = FCD_STRIDE) -> Floats:
     """
     sessions = series.reshape(-1, *series.shape[-2:])
     shares = np.full((len(sessions), len(FCD_GRID)), np.nan, np.float32)
-    if series.shape[-1] > FCD_FRAMES + stride:
+    if series.shape[-1] > FCD_FRAMES + FCD_STRIDE:
         for row, session in zip(shares, sessions, strict=True):
-            values = upper_edges(fcd(session, stride=stride))
+            values = upper_edges(fcd(session))
             values = values[np.isfinite(values)]
             if len(values):
                 row[:] = _shares(values)
@@ -254,15 +252,13 @@ def zero_crossings(series: Floats) -> Floats:
     return np.where(np.isfinite(series).all(axis=-1), crossings, np.nan)
 
 
-def autocorrelation(series: Floats, lag: int = 1) -> Floats:
-    """Return the correlation of each series with itself some frames later, (..., regions).
+def autocorrelation(series: Floats) -> Floats:
+    """Return the correlation of each series with itself a frame later, (..., regions).
 
     Parameters
     ----------
     series
         Series, (..., regions, frames).
-    lag
-        Shift between the two copies of a series, in frames.
 
     Returns
     -------
@@ -276,8 +272,7 @@ def autocorrelation(series: Floats, lag: int = 1) -> Floats:
     array([-0.75])
     """
     unit = unit_length(series)
-    earlier = unit[..., : unit.shape[-1] - lag]
-    r: Floats = np.einsum("...t,...t->...", unit[..., lag:], earlier)
+    r: Floats = np.einsum("...t,...t->...", unit[..., 1:], unit[..., :-1])
     return r
 
 

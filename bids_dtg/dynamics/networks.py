@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.array_types import Float32, Floats, Indices, Mask
+from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.inputs.structural import weight_faults
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.splits import family_numbers
@@ -192,12 +193,12 @@ def notes_beside_series(weights: Floats, connectivity: Floats) -> list[str]:
     >>> notes_beside_series(1 + functional, functional)
     ['weights follow functional connectivity (r of 0.9 or more): is it a structural connectome?']
     """
-    upper = np.triu_indices(len(weights), 1)
-    finite = np.isfinite(connectivity[upper])
+    edges = upper_edges(connectivity)
+    finite = np.isfinite(edges)
     if finite.sum() < _FEWEST_PAIRS:
         return []
-    structural = np.asarray(weights[upper][finite], np.float64)
-    functional = np.asarray(connectivity[upper][finite], np.float64)
+    structural = np.asarray(upper_edges(weights)[finite], np.float64)
+    functional = np.asarray(edges[finite], np.float64)
     if not correlation(structural, functional) >= _LIKE_FUNCTIONAL:  # also NaN
         return []
     return [

@@ -105,34 +105,36 @@ def simulate(
     drop = int(DROPPED[first] * networks.frames)
     frames = networks.frames + drop
     for number, label in enumerate(networks.people):
-        person = networks.of([label])
-        posteriors = inferred.of(number)
-        drawn = draw(model, person, posteriors, simulations, frames, seed, first=first)
-        yield run(model, drawn, person.weights, inputs=inputs, drop=drop)[0]
+        person = inferred.of(number)
+        drawn = draw(model, person, label, simulations, frames, seed, first=first)
+        weights = networks.weights[[number]]
+        yield run(model, drawn, weights, inputs=inputs, drop=drop)[0]
 
 
 def draw(
     model: NetworkModel,
-    networks: Networks,
     inferred: Inferred,
+    label: str,
     simulations: int,
     frames: int,
     seed: int,
     *,
     first: First = "posterior",
 ) -> Drawn:
-    """Draw the parameters, first states, inputs and noise of simulations, which `run` computes.
+    """Draw parameters, first states, inputs and noise of a person's simulations, for `run`.
 
     Parameters
     ----------
-    model, networks, inferred, simulations, seed, first
+    model, simulations, seed, first
         As for `simulate`.
+    inferred, label
+        Posteriors of the person, and the label.
     frames
         Number of frames of each simulation, including dropped ones.
     """
     recipe = model.recipe
-    regions = len(networks.regions)
-    size = (len(networks.people), simulations)
+    _, regions, _ = inferred.region_mean.shape
+    size = (1, simulations)
     drawn = Drawn(
         region=np.empty((*size, regions, recipe.region_parameters)),
         person=np.empty((*size, recipe.person_parameters)),
@@ -141,22 +143,20 @@ def draw(
         system=np.empty((frames, recipe.states, *size, regions), np.float32),
         observed=np.empty((frames, *size, regions), np.float32),
     )
-    for person, label in enumerate(networks.people):
-        posteriors = inferred.of(person)
-        for simulation in range(simulations):
-            rng = _stream(seed, label, simulation)
-            at = (person, simulation)
-            drawn.region[at] = posteriors.draw_region(rng)[0]
-            drawn.person[at] = posteriors.draw_person(rng)[0]
-            drawn.first[at] = posteriors.draw_first(rng)[0]
-            if first == "prior":
-                sd = np.exp(0.5 * FIRST_STATE_LOG_VARIANCE)
-                drawn.first[at] = sd * rng.standard_normal(drawn.first[at].shape)
-            noise = rng.standard_normal((frames, max(1, recipe.external_inputs)))
-            drawn.external[:, person, simulation] = external_path(model, noise)
-            system = _normal(rng, frames, recipe.states, regions)
-            drawn.system[:, :, person, simulation] = system
-            drawn.observed[:, person, simulation] = _normal(rng, frames, regions)
+    for simulation in range(simulations):
+        rng = _stream(seed, label, simulation)
+        at = (0, simulation)
+        drawn.region[at] = inferred.draw_region(rng)[0]
+        drawn.person[at] = inferred.draw_person(rng)[0]
+        drawn.first[at] = inferred.draw_first(rng)[0]
+        if first == "prior":
+            sd = np.exp(0.5 * FIRST_STATE_LOG_VARIANCE)
+            drawn.first[at] = sd * rng.standard_normal(drawn.first[at].shape)
+        noise = rng.standard_normal((frames, max(1, recipe.external_inputs)))
+        drawn.external[:, 0, simulation] = external_path(model, noise)
+        system = _normal(rng, frames, recipe.states, regions)
+        drawn.system[:, :, 0, simulation] = system
+        drawn.observed[:, 0, simulation] = _normal(rng, frames, regions)
     return drawn
 
 

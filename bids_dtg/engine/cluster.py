@@ -22,7 +22,6 @@ from bids_dtg.engine.work import Backlog, End, Happened, Message, Work
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.extras import require
 from bids_dtg.notices import without_secrets
-from bids_dtg.progress import Reporter
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -157,8 +156,8 @@ class _Process(Generic[Argument, Result]):
         self, prepare: Callable[[Argument], Work[Result]], argument: Argument
     ) -> None:
         # It is started afresh, as dask's processes have threads.
-        unprepared = partial(_Unprepared, prepare, argument)
-        self._pool: Pool[Result] = Pool(unprepared, 1, forked=False)
+        prepare_later = partial(_unprepared, prepare, argument)
+        self._pool: Pool[Result] = Pool(prepare_later, 1, forked=False)
         self._wait_for_labels()
         # Before multiprocessing's own function, which would wait for the process.
         atexit.register(self._pool.end)
@@ -188,16 +187,12 @@ class _Process(Generic[Argument, Result]):
             raise
 
 
-class _Unprepared(Generic[Argument, Result]):
-    """Work that is prepared with its first unit, which fails if the preparation does."""
-
-    def __init__(
-        self, prepare: Callable[[Argument], Work[Result]], argument: Argument
-    ) -> None:
-        self._prepared = functools.lru_cache(maxsize=1)(partial(prepare, argument))
-
-    def __call__(self, label: str, reporter: Reporter) -> Result:
-        return self._prepared()(label, reporter)
+def _unprepared(
+    prepare: Callable[[Argument], Work[Result]], argument: Argument
+) -> Work[Result]:
+    """Return work that is prepared with its first unit, which fails if the preparation does."""
+    prepared = functools.lru_cache(maxsize=1)(partial(prepare, argument))
+    return lambda label, reporter: prepared()(label, reporter)
 
 
 _process = functools.lru_cache(maxsize=1)(_Process)

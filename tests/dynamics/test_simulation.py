@@ -53,7 +53,7 @@ def inferred(model, networks) -> Inferred:
 
 
 def _draw(model: NetworkModel, networks: Networks, inferred: Inferred) -> Drawn:
-    return draw(model, networks, inferred, 4, FRAMES, seed=1)
+    return draw(model, inferred.of(0), networks.people[0], 4, FRAMES, seed=1)
 
 
 @pytest.mark.parametrize("prefix", ["AB", "AN"])
@@ -100,8 +100,9 @@ def test_a_simulation_is_the_same_among_others_and_alone(model, networks, inferr
 
 @pytest.mark.parametrize(("first", "dropped"), [("posterior", 12), ("prior", 8)])
 def test_the_frames_at_the_start_are_dropped(model, networks, inferred, first, dropped):
-    drawn = draw(model, networks, inferred, 2, FRAMES + dropped, 0, first=first)
-    whole = run(model, drawn, networks.weights)[0]
+    person, label = inferred.of(0), networks.people[0]
+    drawn = draw(model, person, label, 2, FRAMES + dropped, 0, first=first)
+    whole = run(model, drawn, networks.weights[:1])[0]
     frames = next(simulate(model, networks, inferred, simulations=2, first=first))
     assert frames.shape == (2, 5, FRAMES)
     assert frames.dtype == np.float32
@@ -109,7 +110,7 @@ def test_the_frames_at_the_start_are_dropped(model, networks, inferred, first, d
 
 
 def test_first_states_of_the_prior_have_its_variance(model, networks, inferred):
-    first = draw(model, networks, inferred, 100, 1, 0, first="prior").first
+    first = draw(model, inferred.of(0), "01", 200, 1, 0, first="prior").first
     assert np.var(first) == pytest.approx(
         np.e, rel=0.1
     )  # of log-variance 1, of 3,000 values
@@ -128,12 +129,12 @@ def test_an_input_that_is_switched_off_does_not_count(
     model, networks, inferred, inputs, by_weights, by_external
 ):
     drawn = _draw(model, networks, inferred)
-    simulated = run(model, drawn, networks.weights, inputs=inputs)
-    other_weights = run(model, drawn, 2 * networks.weights, inputs=inputs)
+    simulated = run(model, drawn, networks.weights[:1], inputs=inputs)
+    other_weights = run(model, drawn, 2 * networks.weights[:1], inputs=inputs)
     other_external = run(
         model,
         replace(drawn, external=1 + drawn.external),
-        networks.weights,
+        networks.weights[:1],
         inputs=inputs,
     )
     assert np.array_equal(simulated, other_weights) is not by_weights

@@ -12,6 +12,7 @@ from zlib import crc32
 import numpy as np
 
 from bids_dtg.array_types import Float32, Float64, Floats
+from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.regions import (
     BLOCK,
@@ -186,9 +187,8 @@ def possible_edges(edges: Floats, regions: int) -> Float32:
     nearest = (vectors * floored[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     sd = np.sqrt(np.diagonal(nearest, axis1=-2, axis2=-1))
     nearest /= sd[..., :, None] * sd[..., None, :]
-    rows, columns = np.triu_indices(regions, 1)
     same = (values >= _LEAST_EIGENVALUE).all(axis=-1, keepdims=True)
-    possible = np.where(same, edges, np.arctanh(nearest[..., rows, columns]))
+    possible = np.where(same, edges, np.arctanh(upper_edges(nearest)))
     return possible.astype(np.float32)
 
 

@@ -13,7 +13,6 @@ only on drift times boundary; all computations use these units.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from bids_dtg.array_types import Float64
 
@@ -25,7 +24,7 @@ _GRID = 2048  # points of each distribution that is inverted
 _TAIL = 30.0  # the grid ends where about e^-30 of the decisions are left
 
 
-def mean_decision_seconds(drift: ArrayLike, boundary: ArrayLike) -> Float64:
+def mean_decision_seconds(drift: Float64, boundary: Float64) -> Float64:
     """Return the mean decision time, a / (2v) tanh(av / 2).
 
     Parameters
@@ -42,54 +41,51 @@ def mean_decision_seconds(drift: ArrayLike, boundary: ArrayLike) -> Float64:
 
     Examples
     --------
-    >>> mean_decision_seconds([0.0, 2.5], 1.6).round(3)  # a²/4 without a drift
+    >>> seconds = mean_decision_seconds(np.array([0.0, 2.5]), np.array([1.6]))
+    >>> seconds.round(3)  # a²/4 without a drift
     array([0.64 , 0.308])
     """
-    v, a = np.abs(np.asarray(drift, np.float64)), np.asarray(boundary, np.float64)
-    v = np.maximum(v, 1e-6)  # the limit at 0: tanh(x) is x there
-    return np.asarray(a / (2.0 * v) * np.tanh(a * v / 2.0))
+    v = np.maximum(np.abs(drift), 1e-6)  # the limit at 0: tanh(x) is x there
+    return np.asarray(boundary / (2.0 * v) * np.tanh(boundary * v / 2.0))
 
 
-def share_correct(drift: ArrayLike, boundary: ArrayLike) -> Float64:
+def share_correct(drift: Float64, boundary: Float64) -> Float64:
     """Return the probability of the correct choice, 1 / (1 + exp(-av)).
 
     Examples
     --------
-    >>> share_correct([0.0, 2.5], 1.6).round(3)
+    >>> share_correct(np.array([0.0, 2.5]), np.array([1.6])).round(3)
     array([0.5  , 0.982])
     """
     from scipy.special import expit
 
-    return np.asarray(expit(np.multiply(drift, boundary, dtype=np.float64)))
+    return np.asarray(expit(drift * boundary))
 
 
-def share_decided(seconds: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> Float64:
+def share_decided(u: Float64, m: Float64) -> Float64:
     """Return the share of decisions made by a time: the distribution function.
 
     It is the same for correct and wrong decisions.
 
     Parameters
     ----------
-    seconds
-        Time since the start; negative times have share 0.
-    drift, boundary
-        Drift per second and distance of the boundaries, as for `mean_decision_seconds`.
+    u
+        Time since the start, not negative, in units of the squared boundary separation.
+    m
+        Drift times boundary, not negative, of the same shape or one that broadcasts to it.
 
     Returns
     -------
     numpy.ndarray
-        From 0 to 1, of the shape that all three broadcast to.
+        From 0 to 1, of the shape of the times.
 
     Examples
     --------
-    >>> share_decided([0.0, 0.25, 1.0, 4.0], 2.5, 1.6).round(3)
+    >>> seconds, drift, boundary = np.array([0.0, 0.25, 1.0, 4.0]), 2.5, 1.6
+    >>> share_decided(seconds / boundary**2, np.array(drift * boundary)).round(3)
     array([0.   , 0.491, 0.988, 1.   ])
     """
-    a = np.asarray(boundary, np.float64)
-    u, m = np.broadcast_arrays(
-        np.asarray(seconds, np.float64) / a**2,
-        np.abs(np.asarray(drift, np.float64)) * a,
-    )
+    m = np.broadcast_to(m, u.shape)
     short, long = u < _SHORT, u >= _SHORT
     share = np.zeros(u.shape)
     started = short & (u > 0.0)
@@ -124,9 +120,7 @@ def _undecided_late(u: Float64, m: Float64) -> Float64:
     return share
 
 
-def decision_quantiles(
-    shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike
-) -> Float64:
+def decision_quantiles(shares: Float64, drift: Float64, boundary: Float64) -> Float64:
     """Return the times by which given shares of the decisions are made.
 
     Each row's distribution is computed on a grid of 2,048 times and inverted linearly; an
@@ -135,9 +129,9 @@ def decision_quantiles(
     Parameters
     ----------
     shares
-        (rows, n), or (n,) for all rows; from 0 to 1.
+        (rows, n), from 0 to 1.
     drift, boundary
-        (rows,), or one number for all rows.
+        (rows,) each.
 
     Returns
     -------
@@ -146,17 +140,14 @@ def decision_quantiles(
 
     Examples
     --------
-    >>> decision_quantiles([0.1, 0.5, 0.9], [1.0, 2.5], 1.6).round(3)
+    >>> shares, boundary = np.array([[0.1, 0.5, 0.9]] * 2), np.full(2, 1.6)
+    >>> decision_quantiles(shares, np.array([1.0, 2.5]), boundary).round(3)
     array([[0.151, 0.409, 1.073],
            [0.114, 0.254, 0.575]])
     """
-    drift, boundary = np.broadcast_arrays(
-        np.atleast_1d(np.asarray(drift, np.float64)), np.asarray(boundary, np.float64)
-    )
-    shares = np.asarray(shares, np.float64)
-    shares = np.broadcast_to(shares, (len(drift), shares.shape[-1]))
-    grid = _grid(np.abs(drift) * boundary)
-    decided = share_decided(grid, (drift * boundary)[:, None], 1.0)
+    m = np.abs(drift) * boundary
+    grid = _grid(m)
+    decided = share_decided(grid, m[:, None])
     # All rows in one inversion: row r's shares lie between r and r + 1.
     row = np.arange(len(drift))[:, None]
     u = np.interp((shares + row).ravel(), (decided + row).ravel(), grid.ravel())
