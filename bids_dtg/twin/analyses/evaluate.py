@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from bids_dtg.array_types import Values
 from bids_dtg.cohort.recognised_participants import (
     EXCLUDED,
     left_out_table,
@@ -37,9 +37,7 @@ from bids_dtg.twin.judging.evaluation import (
     FIGURES,
     Evaluation,
     Score,
-    evaluate,
     group_r,
-    score_bold,
 )
 from bids_dtg.twin.judging.predictions import (
     FEWEST_TRAINING,
@@ -55,16 +53,16 @@ from bids_dtg.twin.judging.predictions import (
 from bids_dtg.twin.judging.scores import conditions_of, mean_curve, observed_curves
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.times import RT, observed_times, targets_of
-from bids_dtg.twin.trial_series import Segments, TaskSet
 from bids_dtg.twin.trials import half_of
 
 Row = dict[str, Any]
 _OF_FOLDS, _CHECKPOINTS = "desc-folds_models", "checkpoints/"
+_OF_REGIONS, _OF_MATCHING = "desc-regions_responses", "desc-twins_matched"
 _CAN_WRITE = (
     "desc-people_predicted",
     "desc-scores_models",
-    "desc-twins_matched",
-    "desc-regions_responses",
+    _OF_MATCHING,
+    _OF_REGIONS,
     EXCLUDED,
 )
 _CEILING = "noise ceiling (halves of trials)"
@@ -275,7 +273,7 @@ def _by_model(settings: Settings) -> int:
             adjustment=bundle.adjustment,
             seed=settings.modelling.seed,
         )
-        _finish(analysis, lead, [], judged, people, analysis.seen)
+        _finish(analysis, lead, [], judged, people)
     return 0
 
 
@@ -363,34 +361,28 @@ def _finish(
     fits: Sequence[Row],
     judged: Judged,
     people: Cohort,
-    seen: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Score, and write tables and page."""
     say(f"evaluating {counted(len(people.labels), 'participant')}")
     if people.bold is not None and judged.bold is None:
         say("task BOLD is not evaluated, as the training set, or a fold, has none")
-    evaluation = evaluate(judged, people, seed=analysis.settings.modelling.seed)
-    tables = evaluation_tables(evaluation, judged, people)
+    evaluation = Evaluation(judged, people, analysis.settings.modelling.seed)
+    tables = evaluation_tables(evaluation)
     if fits:
         tables[_OF_FOLDS] = ResultTable(_FOLDS, fits, "Fits: one row per fold")
+    seen = {} if analysis.bundle is None else analysis.seen
     if left_out := {**analysis.people.left_out, **seen}:
         tables[EXCLUDED] = left_out_table(left_out)
-    for sentence, _ in winners(evaluation):
+    for sentence, _ in winners(evaluation.scores):
         say(sentence)
-    analysis.write(tables, _page(analysis, lead, fits, evaluation, judged, people))
+    analysis.write(tables, _page(analysis, lead, evaluation, tables))
 
 
-def evaluation_tables(
-    evaluation: Evaluation, judged: Judged, people: Cohort
-) -> dict[str, ResultTable]:
+def evaluation_tables(evaluation: Evaluation) -> dict[str, ResultTable]:
     """Return the tables, by the names of their files."""
-    region_table = {}
-    if rows := list(_region_rows(judged, people.segments.tasks)):
-        words = "Task BOLD: one row per region and condition"
-        region_table["desc-regions_responses"] = ResultTable(_REGIONS, rows, words)
-    return {
+    tables = {
         "desc-people_predicted": ResultTable(
-            *_people_table(evaluation, judged, people),
+            *_people_table(evaluation),
             "Observed and predicted times and losses of each participant",
         ),
         "desc-scores_models": ResultTable(
@@ -398,44 +390,45 @@ def evaluation_tables(
             [_score_row(score, evaluation) for score in evaluation.scores],
             "Scores: one row per metric, task, condition and prediction",
         ),
-        "desc-twins_matched": ResultTable(
+        _OF_MATCHING: ResultTable(
             _MATCHED,
             [evaluation.matching] if evaluation.matching else [],
             "Losses of all twins on all people; one row",
         ),
-        **region_table,
     }
+    if rows := list(_region_rows(evaluation)):
+        words = "Task BOLD: one row per region and condition"
+        tables[_OF_REGIONS] = ResultTable(_REGIONS, rows, words)
+    return tables
 
 
-def _region_rows(judged: Judged, tasks: TaskSet) -> Iterator[Row]:
+def _region_rows(evaluation: Evaluation) -> Iterator[Row]:
     """Yield responses of each region to each condition, with t of the task."""
+    judged, tasks = evaluation.judged, evaluation.people.segments.tasks
     if judged.bold is None:
         return
-    scores, names = (
-        score_bold(judged.bold, tasks),
-        ("observed", "twin", "training_mean"),
-    )
+    names = ("observed", "twin", "training_mean")
     means = {f"{name}_response": known_mean(judged.bold[name]) for name in names}
     for region, name in enumerate(judged.regions):
         if not np.isfinite(means["observed_response"][region]).any():
             continue  # without signal
         for column, (task, condition) in enumerate(responses_to(tasks)):
             place = tasks.names.index(task)
+            scores = evaluation.bold_scores.items()
             yield {
                 "region": name,
                 "task": task,
                 "condition": condition,
                 **{key: values[region, column] for key, values in means.items()},
-                **{key: values[region, place] for key, values in scores.items()},
+                **{key: values[region, place] for key, values in scores},
                 "predicted_by_connectomes": bool(judged.bold["open"][:, region].all()),
             }
 
 
-def _people_table(
-    evaluation: Evaluation, judged: Judged, people: Cohort
-) -> tuple[tuple[Column, ...], list[Row]]:
+def _people_table(evaluation: Evaluation) -> tuple[tuple[Column, ...], list[Row]]:
     """Return columns and rows of the table of people: times of each task, and losses."""
     what = "mean response time (rt), or that in the second condition minus the first (effect)"
+    judged, people = evaluation.judged, evaluation.people
     names = [target.name for target in targets_of(people.segments.tasks)]
     times, losses = judged.each("times"), judged.each("losses")
     columns = (
@@ -485,34 +478,30 @@ def _score_row(score: Score, evaluation: Evaluation) -> Row:
     }
 
 
-def winners(evaluation: Evaluation) -> list[tuple[str, bool]]:
+def winners(scores: Sequence[Score]) -> list[tuple[str, bool]]:
     """Return a sentence for each metric, and whether the twin is ever worse than the best rival.
 
     A prediction is called best only where the verdict is better or worse.
     """
     sentences = []
-    for name, (words, sign, *_) in FIGURES.items():
+    for figure, (words, sign, *_) in FIGURES.items():
         clauses, worse = [], False
-        for twin in (
-            score
-            for score in evaluation.scores
-            if (score.figure, score.name) == (name, TWIN)
-        ):
+        scores_of_figure = [score for score in scores if score.figure == figure]
+        for twin in scores_of_figure:
             rivals = [
                 score
-                for score in evaluation.scores
-                if (score.figure, score.task, score.condition)
-                == (name, twin.task, twin.condition)
+                for score in scores_of_figure
+                if score.where == twin.where
                 and score.name != TWIN
                 and np.isfinite(score.value.mean)
             ]
-            if not rivals:
+            if twin.name != TWIN or not rivals:
                 continue
             rival = max(rivals, key=lambda score: sign * score.value.mean)
             worse |= rival.is_worse
-            where = " ".join(part for part in (twin.task, twin.condition) if part)
             clauses.append(
-                f"{where}{': ' if where else ''}{_verdict_words(twin, rivals, rival)} "
+                f"{twin.where}{': ' if twin.where else ''}"
+                f"{_verdict_words(twin, rivals, rival)} "
                 f"(twin {_value(twin)}, {_words(rival.name)} {_value(rival)})"
             )
         if clauses:
@@ -551,17 +540,16 @@ def _value(score: Score) -> str:
 def _page(
     analysis: TwinAnalysis,
     lead: str,
-    fits: Sequence[Row],
     evaluation: Evaluation,
-    judged: Judged,
-    people: Cohort,
+    tables: Mapping[str, ResultTable],
 ) -> Page:
     card = analysis.bundle.card if analysis.bundle else None
-    best = winners(evaluation)
+    scores, best = evaluation.scores, winners(evaluation.scores)
+    fits = tables[_OF_FOLDS].rows if _OF_FOLDS in tables else []
     flags = [
         Flag("warning", f"Below a baseline. {text}") for text, worse in best if worse
     ]
-    if few := too_few(max(score.people for score in evaluation.scores)):
+    if few := too_few(max(score.people for score in scores)):
         flags.append(Flag("warning", few))
     if same := [row["fold"] for row in fits if not row["twins_differ"]]:
         where = "" if len(fits) == 1 else f" in {named([f'fold {n}' for n in same])}"
@@ -574,13 +562,13 @@ def _page(
     facts = {
         "winners": best,
         "rule": RULE,
-        "seed": analysis.settings.modelling.seed,
+        "seed": evaluation.seed,
         "halves": analysis.settings.statistics.folds == HALVES,
     }
     tasks = [
-        task.name
-        for task in people.segments.tasks.tasks
-        if any(score.task == task.name and score.people for score in evaluation.scores)
+        task
+        for task in evaluation.people.segments.tasks.names
+        if any(score.task == task and score.people for score in scores)
     ]
     lead = f"{lead} A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
     return Page(
@@ -593,24 +581,24 @@ def _page(
                 template="twin/times.html",
                 facts=facts,
                 tables=tuple(_table(evaluation, task) for task in tasks),
-                figures=tuple(_scatters(evaluation, judged, people, tasks)),
+                figures=tuple(_scatters(evaluation, tasks)),
             ),
             Section(
                 "Real and simulated trials",
                 template="twin/trials.html",
-                figures=tuple(_curves(judged, people.segments, tasks)),
+                figures=tuple(_curves(evaluation, tasks)),
             ),
-            *_bold_sections(judged, people),
-            *_match_sections(evaluation, judged),
-            *_fit_sections(fits, facts),
+            *_bold_sections(evaluation, tables),
+            *_match_sections(evaluation, tables[_OF_MATCHING]),
+            *_fit_sections(tables, facts),
         ),
     )
 
 
-def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[Section]:
+def _fit_sections(tables: Mapping[str, ResultTable], facts: Row) -> Iterator[Section]:
     """Yield the section on fits by folds or halves; nothing for a model."""
-    if fits:
-        table = ResultTable(_FOLDS, fits).on_page("", folded="Fits, one row per fold")
+    if _OF_FOLDS in tables:
+        table = tables[_OF_FOLDS].on_page("", folded="Fits, one row per fold")
         yield Section("Fits", template="twin/fits.html", facts=facts, tables=(table,))
 
 
@@ -619,14 +607,13 @@ def _words(name: str) -> str:
 
 
 def _scatters(
-    evaluation: Evaluation, judged: Judged, people: Cohort, tasks: Sequence[str]
+    evaluation: Evaluation, tasks: Sequence[str]
 ) -> Iterator[figures.Figure | None]:
     """Yield observed and predicted times and effects of each person in tasks."""
-    observed_and_predicted = zip(
-        evaluation.observed.T, judged.each("times")[TWIN].T, strict=True
-    )
-    for target, values in zip(
-        targets_of(people.segments.tasks), observed_and_predicted, strict=True
+    predicted = evaluation.judged.each("times")[TWIN]
+    targets = targets_of(evaluation.people.segments.tasks)
+    for target, *values in zip(
+        targets, evaluation.observed.T, predicted.T, strict=True
     ):
         if target.task in tasks:
             what = "response time" if target.what == RT else target.what
@@ -670,17 +657,16 @@ def _table(evaluation: Evaluation, task: str) -> Table:
 
 
 def _curves(
-    judged: Judged, segments: Segments, tasks: Sequence[str]
+    evaluation: Evaluation, tasks: Sequence[str]
 ) -> Iterator[figures.Figure | None]:
     """Yield densities of response times and shares of answered trials, of people and networks."""
+    judged, segments = evaluation.judged, evaluation.people.segments
     windows = {task.name: task.window_seconds for task in segments.tasks.tasks}
-    pressed, seconds = observed_curves(segments)
-    right, _ = observed_curves(segments, correct=True)
-    sources = {"people": (pressed, right, seconds)}
+    sources: dict[str, Sequence[Values]] = {"people": observed_curves(segments)}
     predicted = [judged.each(part) for part in ("answered", "correct", "seconds")]
     for name in (TWIN, GROUP):
         if name in judged.models:
-            sources[name] = (predicted[0][name], predicted[1][name], predicted[2][name])
+            sources[name] = [values[name] for values in predicted]
     for task, condition, used in conditions_of(segments):
         if task not in tasks or not used.any():
             continue
@@ -698,17 +684,19 @@ def _curves(
         )
 
 
-def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
+def _bold_sections(
+    evaluation: Evaluation, tables: Mapping[str, ResultTable]
+) -> Iterator[Section]:
     """Yield predicted and measured responses of regions; nothing without BOLD."""
-    bold, tasks = judged.bold, people.segments.tasks
+    judged, tasks = evaluation.judged, evaluation.people.segments.tasks
+    bold, scores = judged.bold, evaluation.bold_scores
     if bold is None:
         return
-    scores = score_bold(bold, tasks)
     observed = scores["observed_t"]
     is_measured = np.isfinite(observed)
     share_large = float(np.mean(np.abs(observed[is_measured]) > _LARGE_T))
     half_column = [f"{OWN_HALF}_r_people"] if OWN_HALF in bold else []
-    table = ResultTable(_REGIONS, list(_region_rows(judged, tasks)))
+    table = tables.get(_OF_REGIONS, ResultTable(_REGIONS, []))
     yield Section(
         "Task BOLD",
         template="twin/bold.html",
@@ -741,24 +729,23 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
     )
 
 
-def _match_sections(evaluation: Evaluation, judged: Judged) -> Iterator[Section]:
+def _match_sections(evaluation: Evaluation, table: ResultTable) -> Iterator[Section]:
     """Yield the section on whether people's own connectomes matter."""
-    if evaluation.matching is None:
+    if not table.rows:
         return
-    losses = judged.losses - np.nanmean(judged.losses, axis=0)
-    largest = float(np.nanmax(np.abs(losses), initial=0.0))
-    end = round_up(max(largest, _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses))))
+    losses = evaluation.judged.losses
+    differences = losses - np.nanmean(losses, axis=0)
+    largest = float(np.nanmax(np.abs(differences), initial=0.0))
+    end = round_up(max(largest, _LEAST_LOSS_SHARE * float(np.nanmean(losses))))
     yield Section(
         "Own connectome or somebody else's",
         template="twin/matched.html",
-        tables=(
-            ResultTable(_MATCHED, [evaluation.matching]).on_page("Losses of twins"),
-        ),
+        tables=(table.on_page("Losses of twins"),),
         figures=(
             figures.matrices(
                 "Loss of each twin (rows) on each person's responses (columns), minus the person's "
                 "mean; below 0 the twin fits the person better than others do",
-                {"loss": losses},
+                {"loss": differences},
                 ends=(-end, end),
             ),
         ),

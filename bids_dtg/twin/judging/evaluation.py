@@ -84,6 +84,11 @@ class Score:
     verdict: Verdict | None  # on the twin against this one; above 0 the twin is better
 
     @property
+    def where(self) -> str:
+        """Task and condition, in words; empty for all."""
+        return " ".join(part for part in (self.task, self.condition) if part)
+
+    @property
     def is_worse(self) -> bool:
         """Whether the twin is worse than this model."""
         return self.verdict is not None and self.verdict.word == WORSE
@@ -91,54 +96,33 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How well twins and baselines predict people."""
+    """How well twins and baselines predict what people did.
 
-    observed: Float64  # (people, targets), seconds
-    scores: tuple[Score, ...]
-    ceilings: Mapping[str, Interval]  # by target: noise ceiling of r over people
-    matching: Mapping[str, Any] | None  # from `match`; None: no two people share a fit
-    twins_differ: bool = True  # False: all twins are the group's network
-
-
-def evaluate(judged: Judged, people: Cohort, *, seed: int = 0) -> Evaluation:
-    """Compare predictions with what people did.
-
-    Parameters
-    ----------
-    judged
-        Predictions of the people (`bids_dtg.twin.judging.predictions`).
-    people
-        The people, with their responses.
-    seed
-        Of samples of people and sign flips.
-
-    Returns
-    -------
-    Evaluation
-        With folds, r over people is computed after subtracting the mean of each fold, other
-        people's twins are those of the same fold, and verdicts allow for everybody also training
-        the others' twins.
+    With folds, r over people is computed after subtracting the mean of each fold, other people's
+    twins are those of the same fold, and verdicts allow for everybody also training the others'
+    twins.
     """
-    return _Evaluating(judged, people, seed).evaluation()
 
+    judged: Judged
+    people: Cohort  # with their responses
+    seed: int = 0  # of samples of people and sign flips
 
-class _Evaluating:
-    """One evaluation."""
+    @cached_property
+    def observed(self) -> Float64:
+        """Mean times and effects of people's own responses, (people, targets), seconds."""
+        return observed_times(self.people.segments)
 
-    def __init__(self, judged: Judged, people: Cohort, seed: int) -> None:
-        self.judged = judged
-        self.segments = people.segments
-        self.seed = seed
-        self.families = people.kin
-        self.observed = observed_times(people.segments)
-
-    def evaluation(self) -> Evaluation:
-        matching, others_scores = self._comparison()
+    @cached_property
+    def scores(self) -> tuple[Score, ...]:
+        """Scores of all models."""
         losses = self._compared(("loss", "", ""), self.judged.each("losses"))
-        scores = [*self._figures(), *self._trials(), *losses, *others_scores]
-        return Evaluation(
-            self.observed, tuple(scores), self._ceilings(), matching, self.twins_differ
-        )
+        return (*self._figures(), *self._trials(), *losses, *self._others())
+
+    @cached_property
+    def bold_scores(self) -> dict[str, Float64]:
+        """Scores of BOLD, by `score_bold`; empty without BOLD."""
+        bold = self.judged.bold
+        return {} if bold is None else score_bold(bold, self.people.segments.tasks)
 
     @cached_property
     def twins_differ(self) -> bool:
@@ -157,7 +141,7 @@ class _Evaluating:
         constant = [GROUP_MEAN, GROUP]
         if not self.twins_differ:
             constant.append(TWIN)
-        for column, target in enumerate(targets_of(self.segments.tasks)):
+        for column, target in enumerate(targets_of(self.people.segments.tasks)):
             key = target.what, target.task, ""
             observed, twin = self.observed[:, column], models[TWIN][:, column]
             for name, times in models.items():
@@ -176,7 +160,7 @@ class _Evaluating:
 
     def _trials(self) -> Iterator[Score]:
         """Score single trials: choices by task, response times and outcomes by condition."""
-        segments, seconds = self.segments, self.judged.each("seconds")
+        segments, seconds = self.people.segments, self.judged.each("seconds")
         rows = segments.trials
         buttons = {**self.judged.each("button"), ALWAYS_CORRECT: rows.correct_button}
         choices = {
@@ -217,22 +201,23 @@ class _Evaluating:
             people = int(np.isfinite(values).sum())
             yield Score(*key, name, self._mean(values), None, people, verdict)
 
-    def _ceilings(self) -> dict[str, Interval]:
-        """Return the noise ceiling of each target: the square root of its reliability.
+    @cached_property
+    def ceilings(self) -> dict[str, Interval]:
+        """The noise ceiling of r over people, by target: the square root of its reliability.
 
         Each person's values from odd and from even answered trials of a condition are correlated
         over people, and r is stepped up to all trials (Spearman 1910, Br. J. Psychol. 3: 271; Brown
         1910, ibid.: 296).
         """
-        even = even_trials(self.segments)
-        rt = torch.from_numpy(self.segments.trials.rt_seconds)
-        scored = self.segments.trials.scored
+        segments = self.people.segments
+        even = even_trials(segments)
+        rt = torch.from_numpy(segments.trials.rt_seconds)
         even_values, odd_values = (
-            mean_times(rt, self.segments, scored & half).double().numpy()
+            mean_times(rt, segments, segments.trials.scored & half).double().numpy()
             for half in (even, ~even)
         )
         ceilings = {}
-        for column, target in enumerate(targets_of(self.segments.tasks)):
+        for column, target in enumerate(targets_of(segments.tasks)):
             halves = even_values[:, column], odd_values[:, column]
             ends = [float("nan")] * 3
             if np.isfinite(halves).all(axis=0).any():
@@ -245,26 +230,35 @@ class _Evaluating:
             ceilings[target.name] = Interval(*ends)
         return ceilings
 
-    def _comparison(self) -> tuple[dict[str, Any] | None, list[Score]]:
-        """Return whether own connectomes matter, and the score of other people's twins."""
+    @cached_property
+    def _rivals(self) -> tuple[Float64, Indices, Indices]:
+        """Losses of the people who can be compared with others, their groups and families."""
         losses, folds = self.judged.losses, self.judged.folds
         rows = np.flatnonzero(np.isfinite(np.diagonal(losses)))
         if folds is not None:  # each fold's people together
             rows = rows[np.argsort(folds[rows], kind="stable")]
         groups = np.zeros(len(rows), np.intp) if folds is None else folds[rows]
         # Somebody with nobody but relatives in the group cannot be compared with others.
-        pairs = others_of(groups, self.families[rows])
+        pairs = others_of(groups, self.people.kin[rows])
         comparable = pairs.any(axis=0)
         rows, groups = rows[comparable], groups[comparable]
-        if len(rows) < 2:
-            return None, []
-        losses, families = losses[np.ix_(rows, rows)], self.families[rows]
-        matching = match(losses, groups, families, seed=self.seed)
-        others_losses = mean_of_others(losses, groups, families)
-        verdict = self._difference(others_losses - np.diagonal(losses), families)
-        value = self._mean(others_losses)
-        score = Score("loss", "", "", OTHERS, value, None, len(rows), verdict)
-        return matching, [score]
+        return losses[np.ix_(rows, rows)], groups, self.people.kin[rows]
+
+    @cached_property
+    def matching(self) -> dict[str, Any] | None:
+        """Whether own connectomes matter, by `match`; None: no two people share a fit."""
+        losses, *sets = self._rivals
+        return match(losses, *sets, seed=self.seed) if len(losses) > 1 else None
+
+    def _others(self) -> Iterator[Score]:
+        """Score other people's twins."""
+        losses, groups, families = self._rivals
+        if len(losses) > 1:
+            others_losses = mean_of_others(losses, groups, families)
+            gain = others_losses - np.diagonal(losses)
+            verdict = self._difference(gain, families)
+            value = self._mean(others_losses)
+            yield Score("loss", "", "", OTHERS, value, None, len(losses), verdict)
 
     def _mean(self, values: Float64) -> Interval:
         return bootstrap_interval(values, seed=self.seed, draws=_DRAWS)
@@ -272,7 +266,7 @@ class _Evaluating:
     def _difference(self, values: Float64, families: Indices | None = None) -> Verdict:
         return judge_differences(
             values,
-            self.families if families is None else families,
+            self.people.kin if families is None else families,
             cross_validated=self.judged.folds is not None,
             seed=self.seed,
         )
@@ -290,7 +284,7 @@ class _Evaluating:
         return judge_scores(
             difference,
             len(target),
-            families=self.families[complete],
+            families=self.people.kin[complete],
             cross_validated=self.judged.folds is not None,
             seed=self.seed,
         )

@@ -210,17 +210,18 @@ def mean_curve(
     return np.stack([grid, mean])
 
 
-def observed_curves(
-    segments: Segments, *, correct: bool = False
-) -> tuple[Values, Values]:
-    """Return people's own responses as curves: the times of steps and 0 or 1, to be averaged."""
+def observed_curves(segments: Segments) -> tuple[Values, Values, Values]:
+    """Return people's own responses as curves of 0 or 1, to be averaged, (people, trials, steps).
+
+    They say whether any button, and whether the correct one has been pressed by each step; the
+    times of the steps follow.
+    """
     rows = segments.trials
     grid = STEP_SECONDS * np.arange(1, segments.tasks.window_steps + 1)
     seconds = np.broadcast_to(grid, (*rows.scored.shape, len(grid)))
     pressed = seconds >= np.nan_to_num(rows.rt_seconds, nan=np.inf)[..., None]
-    if correct:
-        pressed = pressed & rows.correct[..., None]
-    return pressed.astype(np.float64), seconds
+    correct = pressed & rows.correct[..., None]
+    return pressed.astype(np.float64), correct.astype(np.float64), seconds
 
 
 def per_second(seconds: Values, answered: Values) -> tuple[Values, Values]:

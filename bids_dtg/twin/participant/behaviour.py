@@ -102,12 +102,9 @@ class AverageBehaviour:
 
     def curves(self) -> Iterator[Curve]:
         """Yield curves of each condition, averaged over trials, of networks and of the person."""
-        all_curves = observed_curves(self.segments)
-        correct_curves = observed_curves(self.segments, correct=True)
         scored = self.in_own_run & self.shown.scored
-        sources: dict[Of, tuple[Any, Any, Any, Mask]] = {
-            "person": (all_curves[0][0], correct_curves[0][0], all_curves[1][0], scored)
-        }
+        own_curves = (curves[0] for curves in observed_curves(self.segments))
+        sources: dict[Of, tuple[Any, ...]] = {"person": (*own_curves, scored)}
         networks: dict[Of, Decoded | None] = {"twin": self.twin, "group": self.group}
         for of, decoded in networks.items():
             if decoded is not None:

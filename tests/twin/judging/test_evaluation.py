@@ -13,7 +13,6 @@ from bids_dtg.twin.judging.evaluation import (
     OTHERS,
     Evaluation,
     Score,
-    evaluate,
     even_trials,
     match,
     mean_of_others,
@@ -44,7 +43,7 @@ def score(evaluation, figure, name=TWIN, condition="", task="stroop"):
 
 
 def judged(people, buttons, **baselines):
-    return evaluate(judged_by(people, buttons, average(people), **baselines), people)
+    return Evaluation(judged_by(people, buttons, average(people), **baselines), people)
 
 
 def test_twins_that_do_what_people_do_reach_the_ceiling():
@@ -92,12 +91,12 @@ def test_the_group_in_runs_that_are_missing_has_no_r():
     names = tuple(f"p{number}" for number in range(24))
     people = Cohort(names, stack_people(runs), np.zeros((24, 1)))
     same = np.repeat(average(people), 24, axis=0)
-    evaluation = evaluate(judged_by(people, same, same), people)
+    evaluation = Evaluation(judged_by(people, same, same), people)
     assert not evaluation.twins_differ
     for name in (TWIN, GROUP):
         assert np.isnan(score(evaluation, "rt", name).value.mean)
         assert score(evaluation, "rt", name).error.mean > 0
-    for sentence, worse in winners(evaluation):
+    for sentence, worse in winners(evaluation.scores):
         assert not worse
         assert "is best" not in sentence
 
@@ -112,7 +111,7 @@ def test_a_prediction_is_best_only_by_a_verdict():
         return Score("brier", "stroop", "", name, value, None, 24, verdict)
 
     def spoken(*scores):
-        ((sentence, _),) = winners(Evaluation(np.empty((0, 0)), scores, {}, None))
+        ((sentence, _),) = winners(scores)
         return sentence
 
     twin = scored(TWIN, 0.3)
@@ -136,7 +135,7 @@ def test_twins_of_somebody_else_are_worse_than_the_ridge_and_the_group():
         def perform_group(self, segments):
             return average(people)
 
-    evaluation = evaluate(predict_people(Given(), people, training), people)
+    evaluation = Evaluation(predict_people(Given(), people, training), people)
     assert evaluation.matching["p"] > 0.05
     assert score(evaluation, "rt").value.mean < 0.5
     assert score(evaluation, "rt", "connectome_ridge").value.mean > 0.9
@@ -156,7 +155,7 @@ def test_a_ceiling_is_the_r_with_the_truth():
     ]
     people = Cohort(tuple(map(str, range(300))), stack_people(runs), np.zeros((300, 1)))
     twin = predict_by_network(average(people), people.segments)
-    evaluation = evaluate(Judged({TWIN: twin}, np.full((300, 300), np.nan)), people)
+    evaluation = Evaluation(Judged({TWIN: twin}, np.full((300, 300), np.nan)), people)
     observed = observed_times(people.segments)[:, 0]
     ceiling = evaluation.ceilings["stroop_rt"]
     assert ceiling.mean == pytest.approx(float(correlation(level, observed)), abs=0.06)
@@ -179,7 +178,7 @@ def by_folds(people, buttons, folds):
 def test_folds_widen_intervals_and_compare_twins_of_the_same_fold():
     people, folds = a_cohort(), np.arange(24) % 3
     twins = np.roll(people.segments.action, 1, axis=0)
-    evaluation = evaluate(by_folds(people, twins, folds), people)
+    evaluation = Evaluation(by_folds(people, twins, folds), people)
     plain = judged(people, twins)
     wide, narrow = (
         score(of, "crps", GROUP, "easy").verdict.difference
@@ -187,7 +186,7 @@ def test_folds_widen_intervals_and_compare_twins_of_the_same_fold():
     )
     assert wide.mean == pytest.approx(narrow.mean)
     assert wide.high - wide.low == pytest.approx((narrow.high - narrow.low) * 2**0.5)
-    of_own_twins = evaluate(by_folds(people, people.segments.action, folds), people)
+    of_own_twins = Evaluation(by_folds(people, people.segments.action, folds), people)
     assert of_own_twins.matching["identified"].mean == 1.0
     assert (of_own_twins.matching["people"], score(of_own_twins, "rt").people) == (
         24,
@@ -205,7 +204,7 @@ def test_what_is_the_same_for_all_of_a_fold_has_no_r():
     judged = by_folds(people, alike, folds)
     times = judged.models[TWIN].times[:, 0], observed_times(people.segments)[:, 0]
     assert np.corrcoef(*times)[0, 1] < -0.1
-    assert np.isnan(score(evaluate(judged, people), "rt").value.mean)
+    assert np.isnan(score(Evaluation(judged, people), "rt").value.mean)
 
 
 def losses(people: int, gain: float, seed: int = 0) -> np.ndarray:
