@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from bids_dtg import fit_linear, load_bundle
-from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
+from bids_dtg.imaging.surfaces.meshes import both_sides, read_template
 from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
 from bids_dtg.stats.paired import t_interval, wilson_interval
 
@@ -34,8 +34,8 @@ Values = NDArray[np.float64]
 def cortex() -> tuple[Values, NDArray[np.intp]]:
     """Return the template's vertices in parcels (vertices, 3), mm, and the parcel of each."""
     of_sides = parcels_of_vertices(load_bundle("hcp-glasser").places)
-    parcel = np.concatenate([of_sides[side] for side in SIDES])
-    points = np.concatenate([read_template("fsLR").points[side] for side in SIDES])
+    parcel = both_sides(of_sides)
+    points = both_sides(read_template("fsLR").points)
     return points[parcel >= 0], parcel[parcel >= 0]
 
 

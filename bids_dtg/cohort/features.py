@@ -39,7 +39,7 @@ from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, find_atlas, region_means
 from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
-from bids_dtg.imaging.surfaces.meshes import SIDES
+from bids_dtg.imaging.surfaces.meshes import both_sides
 from bids_dtg.imaging.surfaces.vertices import template_mesh
 from bids_dtg.inputs.anatomy import SURFACE_TEMPLATES
 from bids_dtg.inputs.atlases import DEFAULT
@@ -503,8 +503,7 @@ def _sampling(places: VoxelPlaces, atlas: Atlas) -> Callable[[Float32], Float32]
     """
     if atlas.surface is None:
         return lambda maps: maps
-    mesh = template_mesh(places.grid.space)
-    points = np.concatenate([mesh[side] for side in SIDES])
+    points = both_sides(template_mesh(places.grid.space))
     return PointSampling.between(places, points).apply
 
 

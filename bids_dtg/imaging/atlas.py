@@ -20,7 +20,7 @@ from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
-from bids_dtg.imaging.surfaces.meshes import SIDES
+from bids_dtg.imaging.surfaces.meshes import both_sides
 from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
 from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.atlases import LABELS, AtlasFile, atlas_key, find_atlas_files
@@ -210,10 +210,9 @@ def _surface_atlas(file: AtlasFile) -> Atlas:
         else:
             places = ParcelPlaces.of_xml(file.image.read_bytes())
             indices = tuple(range(1, places.number + 1))
-        parcels_by_side = parcels_of_vertices(places)
+        parcel = both_sides(parcels_of_vertices(places))
     except RunError as err:
         raise err.as_kind(SettingsError, "--atlases: ") from err
-    parcel = np.concatenate([parcels_by_side[side] for side in SIDES])
     label_of_parcel = np.array([*indices, 0])  # the last one for -1, no parcel
     return Atlas(
         entities=file.entities,

@@ -25,6 +25,7 @@ from scipy.spatial import ConvexHull, cKDTree
 from bids_dtg import load_bundle
 from bids_dtg.imaging.surfaces.meshes import (
     SIDES,
+    both_sides,
     fs_lr_on_fsaverage,
     fs_lr_sphere,
     sphere_weights,
@@ -81,7 +82,7 @@ def write_run(root: Path, *, mm: float = 6.0, frames: int = FRAMES) -> np.ndarra
     places = load_bundle("hcp-glasser").places
     of_sides = parcels_of_vertices(places)
     points = np.concatenate([cortex(side, mm=mm) for side in SIDES])
-    parcel = np.concatenate([of_sides[side] for side in SIDES])
+    parcel = both_sides(of_sides)
     rng = np.random.default_rng(3)
     series = gaussian_filter1d(rng.standard_normal((frames, places.number)), 1, axis=0)
     shape, affine = (100, 120, 100), np.diag([2.0, 2, 2, 1])

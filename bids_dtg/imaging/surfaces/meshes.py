@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.array_types import Float64, Floats, Indices, Mask, Values
 from bids_dtg.errors import RunError
@@ -27,6 +28,7 @@ from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.run import SurfaceFiles, SurfaceSide
 
 Hemisphere = Literal["L", "R"]
+_Number = TypeVar("_Number", bound=np.generic)
 MeshName = Literal["fsLR", "fsaverage"]
 
 SIDES: tuple[Hemisphere, Hemisphere] = ("L", "R")
@@ -163,6 +165,11 @@ def read_arrays(name: str) -> Mapping[str, Stored]:
     file = resources.files(__package__) / "templates" / f"{name}.npz"
     with file.open("rb") as opened, np.load(opened) as arrays:
         return {key: _shared(arrays[key]) for key in arrays.files}
+
+
+def both_sides(arrays: Mapping[Hemisphere, NDArray[_Number]]) -> NDArray[_Number]:
+    """Return the arrays of both hemispheres as one, that of the left side first."""
+    return np.concatenate([arrays[side] for side in SIDES])
 
 
 def _shared(values: Values) -> Values:

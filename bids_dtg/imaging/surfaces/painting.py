@@ -15,10 +15,10 @@ from bids_dtg.imaging.grid import TEMPLATE_GRIDS, Affine, Grid, Points, apply_af
 from bids_dtg.imaging.places import VoxelPlaces, read_statmap_volume, sample_statmap
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import (
-    SIDES,
     TEMPLATE_SPACE,
     Hemisphere,
     MeshName,
+    both_sides,
     read_arrays,
     read_template,
 )
@@ -89,7 +89,7 @@ def voxels_near(
     """
     from scipy.spatial import cKDTree
 
-    vertices = np.concatenate([mesh[side] for side in SIDES])
+    vertices = both_sides(mesh)
     points = VoxelPlaces.all_of(grid).points
     low, high = vertices.min(axis=0) - most_mm, vertices.max(axis=0) + most_mm
     in_box = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
@@ -138,8 +138,8 @@ def paint_voxels(
     RunError
         A parcel has voxels of another grid.
     """
-    grid, parcels_by_side = near.grid, parcels_of_vertices(places)
-    vertex_parcels = np.concatenate([parcels_by_side[side] for side in SIDES])
+    grid = near.grid
+    vertex_parcels = both_sides(parcels_of_vertices(places))
     parcel = np.full(np.prod(grid.shape), _NONE, np.intp)
     parcel[near.positions] = vertex_parcels[nearest]
     for number, voxels in enumerate(places.axis.voxels):
@@ -248,5 +248,4 @@ def paint_mesh(places: ParcelPlaces, name: MeshName) -> Painting:
     if name == "fsaverage":
         vertices = len(read_template(name).cortex["L"])
         return Painting(parcels_on_fsaverage(places, vertices))
-    parcels_by_side = parcels_of_vertices(places)
-    return Painting(np.concatenate([parcels_by_side[side] for side in SIDES]))
+    return Painting(both_sides(parcels_of_vertices(places)))

@@ -28,6 +28,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     EXTERNAL,
     IN_ANOTHER_FILE,
     SIDES,
+    both_sides,
     read_gifti,
 )
 from bids_dtg.imaging.surfaces.vertices import (
@@ -114,7 +115,7 @@ class SeriesHeader:
         for side, structure in zip(SIDES, CORTEX, strict=True):
             columns = self.axis.name == structure
             parcel[columns] = parcels_by_side[side][self.axis.vertex[columns]]
-        mesh_parcels = np.concatenate([parcels_by_side[side] for side in SIDES])
+        mesh_parcels = both_sides(parcels_by_side)
         return ParcelVertices(parcel, vertex_counts(mesh_parcels, parcels))
 
 

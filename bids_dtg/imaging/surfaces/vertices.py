@@ -23,6 +23,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     SIDES,
     TEMPLATE_SPACE,
     Hemisphere,
+    both_sides,
     points_on_fs_lr,
     read_arrays,
     read_template,
@@ -138,9 +139,8 @@ def cortex_in_run(
         A parcel has voxels, or a transform cannot be read.
     """
     require_cortex(places)
-    parcels_by_side = parcels_of_vertices(places)
-    parcel = np.concatenate([parcels_by_side[side] for side in SIDES])
-    points = np.concatenate([mesh[side] for side in SIDES])[parcel >= 0]
+    parcel = both_sides(parcels_of_vertices(places))
+    points = both_sides(mesh)[parcel >= 0]
     mapped = map_points(points, read_transforms(transforms))
     parcel = parcel[parcel >= 0]
     return mapped, ParcelVertices(parcel, vertex_counts(parcel, places))
@@ -269,10 +269,8 @@ class Fit:
     @classmethod
     def of(cls, mesh: Mapping[Hemisphere, Points]) -> Fit:
         """Fit both hemispheres (32492, 3) together, by least squares."""
-        template = np.concatenate(
-            [read_template("fsLR").points[side] for side in SIDES]
-        )
-        points = np.concatenate([mesh[side] for side in SIDES])
+        template = both_sides(read_template("fsLR").points)
+        points = both_sides(mesh)
         middle, template_middle = points.mean(axis=0), template.mean(axis=0)
         affine, *_ = np.linalg.lstsq(
             template - template_middle, points - middle, rcond=None
@@ -326,8 +324,8 @@ def _read_own_cortex(
 def _aligned(mesh: Mapping[Hemisphere, Points]) -> Mapping[Hemisphere, Points]:
     """Turn, move and scale vertices to the template's of the same numbers (Procrustes)."""
     template = read_template("fsLR").points
-    points = np.concatenate([mesh[side] for side in SIDES])
-    targets = np.concatenate([template[side] for side in SIDES])
+    points = both_sides(mesh)
+    targets = both_sides(template)
     middle = points.mean(axis=0)
     target_middle = targets.mean(axis=0)
     centred = points - middle

@@ -12,7 +12,7 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import TEMPLATE_GRIDS, Grid, apply_affine
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
-from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
+from bids_dtg.imaging.surfaces.meshes import SIDES, both_sides, read_template
 from bids_dtg.imaging.surfaces.painting import (
     TEMPLATE_MM,
     paint_mesh,
@@ -73,7 +73,7 @@ def test_every_parcel_has_voxels_and_the_medial_wall_has_none(painted):
 def test_all_of_the_cortex_has_a_parcel_on_meshes(glasser):
     template = read_template("fsLR")
     painting = paint_mesh(glasser, "fsLR")
-    cortex = np.concatenate([template.cortex[side] for side in SIDES])
+    cortex = both_sides(template.cortex)
     np.testing.assert_array_equal(painting.whole, cortex)
     assert np.count_nonzero(cortex) == 59_412
     left_vertices = glasser.axis.vertices[7][CORTEX[0]]

@@ -30,6 +30,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     TEMPLATE_SPACE,
     Hemisphere,
     MeshName,
+    both_sides,
     encode_metrics,
     read_midthickness,
     read_template,
@@ -164,7 +165,7 @@ def surface_map_files(
     labels = average.labels
     is_painted = isinstance(sampling, Painting)
     dense = [_GRAYORDINATES] if mesh == "fsLR" and not is_painted else []
-    cortex = np.concatenate([read_template(mesh).cortex[side] for side in SIDES])
+    cortex = both_sides(read_template(mesh).cortex)
     for density in [DENSITIES[mesh], *dense]:
         sidecar = {
             "Contrasts": labels,
