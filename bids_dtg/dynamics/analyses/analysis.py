@@ -126,14 +126,17 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         tables: Mapping[str, ResultTable],
         lead: str,
         sections: Iterable[Section],
-        flags: Iterable[Flag] = (),
+        warnings: Iterable[str] = (),
     ) -> None:
-        """Write tables and the page, which begins with the lead, the notice and the flags."""
-        notice = [Flag("warning", self.notice)] if self.notice else []
+        """Write tables and the page, which begins with the lead, the notice and the warnings.
+
+        An empty warning is none.
+        """
+        warnings = dict.fromkeys(filter(None, (self.notice, *warnings)))
         page = Page(
             title=self.results.title,
             lead=lead,
-            flags=tuple(dict.fromkeys((*notice, *flags))),
+            flags=tuple(Flag("warning", text) for text in warnings),
             sections=tuple(sections),
         )
         self.write(tables, page)

@@ -42,7 +42,6 @@ from bids_dtg.dynamics.panels.words import PURPOSE_OF_CORES
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.columns import BY_PEOPLE, T_INTERVAL, Column
 from bids_dtg.notices import counted, say
-from bids_dtg.report.flags import Flag
 from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
@@ -365,7 +364,7 @@ def score_section(table: ResultTable, judge: Judge, *text: str) -> Section:
     )
 
 
-def score_flags(table: ResultTable, people: int) -> list[Flag]:
+def score_warnings(table: ResultTable, people: int) -> list[str]:
     """Return warnings that a reader of the scores must see first.
 
     Parameters
@@ -380,13 +379,13 @@ def score_flags(table: ResultTable, people: int) -> list[Flag]:
         for row in table.rows
         if row.get("verdict_fit") == WORSE
     ]
-    flags = []
+    warnings = []
     if few := too_few(people):
-        flags.append(Flag("warning", f"{few}: values may not hold for other people"))
+        warnings.append(f"{few}: values may not hold for other people")
     if better:
         text = "Functional connectivity is predicted better than by the model by "
-        flags.append(Flag("warning", text + "; ".join(better)))
-    return flags
+        warnings.append(text + "; ".join(better))
+    return warnings
 
 
 def _write(analysis: DynamicsAnalysis, scored: Sequence[Scored], lead: str) -> None:
@@ -398,7 +397,7 @@ def _write(analysis: DynamicsAnalysis, scored: Sequence[Scored], lead: str) -> N
         {SCORES: table},
         f"{lead} The unit of inference is the person. {PURPOSE_OF_CORES}",
         (score_section(table, judge, TEXT, _OF_CORES),),
-        score_flags(table, len(np.unique(judge.people.kin))),
+        score_warnings(table, len(np.unique(judge.people.kin))),
     )
     say(f"tables: {analysis.results.path}")
 

@@ -29,7 +29,6 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.columns import Column
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
-from bids_dtg.report.flags import Flag
 from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 
@@ -237,7 +236,7 @@ def _write_results(
         f"{counted(part.regions, 'region')}, {part.frames} frames of "
         f"{part.tr_seconds:g} s.",
         (*sections, mean),
-        _flags(model),
+        _warnings(model),
     )
 
 
@@ -287,16 +286,16 @@ def _components_table(components: Components) -> ResultTable:
     return ResultTable(_COMPONENTS, rows, description)
 
 
-def _flags(model: LinearModel) -> list[Flag]:
+def _warnings(model: LinearModel) -> list[str]:
     """Return warnings about a model that was simplified for lack of frames."""
-    texts = []
+    warnings = []
     if model.diagonal_share:
-        texts.append(
+        warnings.append(
             "The training people have few frames for so many regions, so mean covariances between "
             f"regions were reduced by {model.diagonal_share:.0%}"
         )
     if model.order == 1:
-        texts.append(
+        warnings.append(
             "For the same reason, a frame is predicted from the last frame alone"
         )
-    return [Flag("warning", text) for text in texts]
+    return warnings

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
-from itertools import compress
+from functools import partial, reduce
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from bids_dtg.dynamics.analyses.evaluate import (
     SCORES,
     TEXT,
     say_scores,
-    score_flags,
     score_section,
     score_table,
+    score_warnings,
 )
 from bids_dtg.dynamics.analyses.parameters import (
     FEATURES_FILE,
@@ -68,14 +68,14 @@ from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.files.columns import Column
 from bids_dtg.inputs.cortex import read_region_maps
 from bids_dtg.notices import counted, say
-from bids_dtg.report.flags import Flag
 from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import BETTER, TOO_FEW
 
 Row = dict[str, Any]
-
+# Name, words, and each person's predictions.
+SimulatedRow = tuple[str, str, Iterable[tuple[str, Sequence[Prediction]]]]
 
 OTHER_CONNECTOME = "other_connectome"
 _MOST_CONNECTOMES = 5  # other people's connectomes with which each person is simulated
@@ -86,7 +86,7 @@ ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
     "network_only": ("network", "the model without the external input"),
     "no_input": ("none", "the model without either input"),
 }
-ABLATION_SIMULATIONS = 20  # of each person, as published
+FEW_SIMULATIONS = 20  # of each person without some inputs, as published
 # Simulations of each person for predictive checks; more would take long, because of FCD.
 CHECKED_SIMULATIONS = 20
 # r between the functional connectivity of training people and of single simulations: the published
@@ -118,7 +118,7 @@ _CHECKS = (
 )
 
 
-# Long, as it lists what an evaluation writes: tables, sections and flags.
+# Long, as it lists what an evaluation writes: tables, sections and warnings.
 def run_network_evaluation(settings: Settings) -> int:
     """Evaluate the network of `--model` on its training participants.
 
@@ -136,9 +136,8 @@ def run_network_evaluation(settings: Settings) -> int:
     )
     labels = analysis.training_people()
     bundle = analysis.network
-    maps = read_region_maps(
-        settings.part(DynamicsOptions).region_maps, analysis.people.regions
-    )
+    options, seed = settings.part(DynamicsOptions), settings.modelling.seed
+    maps = read_region_maps(options.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", labels)
     with analysis.results.writing():
@@ -148,16 +147,26 @@ def run_network_evaluation(settings: Settings) -> int:
         sessions = analysis.sessions(labels, analysis.people.networks)
         session_read, networks = next(iter(sessions.items()))
         inferred = infer(model, networks, row_labels)
-        people = _predicted_from(networks)
-        judges = _judges(sessions, people)
-        scored, simulated, checked, failed = _scored_model(
-            model, networks, inferred, judges, settings
+        people = _read_people(networks)
+        means = {person.label: person.mean for person in people}
+        judges = [
+            Judge(name, ANOTHER if number else SAME, measured, means)
+            for number, (name, measured) in enumerate(sessions.items())
+        ]
+        sessions_of_each = counted(options.simulations, "session")
+        say(f"simulating: {sessions_of_each} of {counted(len(labels), 'participant')}")
+        simulations = simulate(
+            model, networks, inferred, simulations=options.simulations, seed=seed
         )
-        scored += _scored_ablations(model, networks, inferred, judges, settings)
-        scored += _scored_with_other_connectomes(
-            model, networks, row_labels, judges, settings
-        )
-        seed = settings.modelling.seed
+        scored, simulated, checked = _scored_model(simulations, networks, judges)
+        few = min(options.simulations, FEW_SIMULATIONS)
+        simulate_few = partial(simulate, model, simulations=few, seed=seed)
+        for name, words, predictions in chain(
+            _without_inputs(simulate_few, model, networks, inferred),
+            _with_other_connectomes(simulate_few, model, networks, row_labels),
+        ):
+            say(f"simulating: {words}")
+            scored += score_row(name, words, predictions, judges)
         scored += score_references(people, judges, REFERENCES, seed)
         scores = score_table(scored, simulated=True)
         checks = summarise(checked)
@@ -188,134 +197,22 @@ def run_network_evaluation(settings: Settings) -> int:
                 *sections,
             ),
             [
-                *below_publication(scores),
-                *_diverged(scored[0], settings.part(DynamicsOptions).simulations),
-                *score_flags(scores, len(np.unique(networks.kin))),
-                *same_by_another(scores),
-                *outside_simulations(checks),
+                below_publication(scores),
+                _diverged(scored[0], options.simulations),
+                *score_warnings(scores, len(np.unique(networks.kin))),
+                same_by_another(scores),
+                outside_simulations(checks),
             ],
         )
         say(f"tables: {analysis.results.path}")
-    return len(failed)
+    return len(labels) - simulated.people
 
 
-def _judges(sessions: Mapping[str, Networks], people: Sequence[Person]) -> list[Judge]:
-    """Return the measured sessions on which predictions from the first one are judged."""
-    mean_of = {person.label: person.mean for person in people}
-    judges = []
-    for number, (name, measured) in enumerate(sessions.items()):
-        relation = ANOTHER if number else SAME
-        judges.append(Judge(name, relation, measured, mean_of))
-    return judges
+def _read_people(networks: Networks) -> list[Person]:
+    """Return what each person is predicted from, with a linear core of other families.
 
-
-def _predicted_from(networks: Networks) -> list[Person]:
-    """Return what each person is predicted from; empty if somebody is of everybody's family."""
-    cores = _cores_without_relatives(networks)
-    return read_people(networks, cores) if cores else []
-
-
-def _scored_model(
-    model: NetworkModel,
-    networks: Networks,
-    inferred: Inferred,
-    judges: Sequence[Judge],
-    settings: Settings,
-) -> tuple[list[Scored], SessionMeans, list[dict[str, Floats]], list[str]]:
-    """Score the model's simulations.
-
-    Returns
-    -------
-    Scores, means, predictive checks, and labels of people whose simulations all diverged.
+    It is empty if somebody is of everybody's family.
     """
-    seed = settings.modelling.seed
-    simulations = settings.part(DynamicsOptions).simulations
-    means = SessionMeans(networks.tr_seconds)
-    checked: list[dict[str, Floats]] = []
-    failed: list[str] = []
-    labels = networks.people
-    say(
-        f"simulating: {counted(simulations, 'session')} of {counted(len(labels), 'participant')}"
-    )
-
-    def model_predictions() -> Iterator[tuple[str, Sequence[Prediction]]]:
-        simulated_people = simulate(
-            model, networks, inferred, simulations=simulations, seed=seed
-        )
-        simulated_sessions = zip(labels, networks.series, simulated_people, strict=True)
-        for label, measured, simulated in simulated_sessions:
-            means.add(simulated)
-            shown = simulated[bounded(simulated)][:CHECKED_SIMULATIONS]
-            if len(shown):
-                checked.append(check_person(measured, shown, networks.tr_seconds))
-            else:
-                say(f"error: sub-{label}: all simulations diverged")
-                failed.append(label)
-            yield label, [prediction_of_simulations(simulated)]
-
-    scored = score_row(MODEL, "the network model", model_predictions(), judges)
-    return scored, means, checked, failed
-
-
-def _scored_ablations(
-    model: NetworkModel,
-    networks: Networks,
-    inferred: Inferred,
-    judges: Sequence[Judge],
-    settings: Settings,
-) -> list[Scored]:
-    """Score simulations of the model without some of its inputs."""
-    scored: list[Scored] = []
-    for name, (inputs, words) in ABLATIONS.items():
-        if inputs == "external" and not model.recipe.external_inputs:
-            continue
-        say(f"simulating: {words}")
-        ablated = simulate(
-            model,
-            networks,
-            inferred,
-            simulations=_fewer_simulations(settings),
-            seed=settings.modelling.seed,
-            first="prior",
-            inputs=inputs,
-        )
-        predictions = (
-            (label, [prediction_of_simulations(simulated)])
-            for label, simulated in zip(networks.people, ablated, strict=True)
-        )
-        scored += score_row(name, words, predictions, judges)
-    return scored
-
-
-def _scored_with_other_connectomes(
-    model: NetworkModel,
-    networks: Networks,
-    row_labels: tuple[str, ...],
-    judges: Sequence[Judge],
-    settings: Settings,
-) -> list[Scored]:
-    """Score simulations with other people's connectomes; empty where these are the same."""
-    differ = np.ptp(networks.weights, axis=0).any()
-    if not (networks.apart.any(axis=1).all() and differ):
-        return []
-    words = "the model with another person's structural connectome, mean over other families"
-    say(f"simulating: {words}")
-    predictions = _with_other_connectomes(
-        model,
-        row_labels,
-        networks,
-        simulations=_fewer_simulations(settings),
-        seed=settings.modelling.seed,
-    )
-    return score_row(OTHER_CONNECTOME, words, predictions, judges)
-
-
-def _fewer_simulations(settings: Settings) -> int:
-    return min(settings.part(DynamicsOptions).simulations, ABLATION_SIMULATIONS)
-
-
-def _cores_without_relatives(networks: Networks) -> list[LinearModel]:
-    """Return for each person a linear core of other families; empty if a person has none."""
     if not networks.apart.any(axis=1).all():
         return []
     people = [covariances_of(networks, row) for row in range(len(networks.people))]
@@ -325,38 +222,79 @@ def _cores_without_relatives(networks: Networks) -> list[LinearModel]:
         relatives = compress(people, is_relative)  # the person included
         without_relatives = reduce(GroupSums.without, relatives, everybody)
         cores.append(LinearModel.of(without_relatives, Shrinkage(*FIXED)))
-    return cores
+    return read_people(networks, cores)
+
+
+def _scored_model(
+    simulations: Iterable[Floats], networks: Networks, judges: Sequence[Judge]
+) -> tuple[list[Scored], SessionMeans, list[dict[str, Floats]]]:
+    """Return scores, means and predictive checks of each person's simulations by the model."""
+    means = SessionMeans(networks.tr_seconds)
+    checked: list[dict[str, Floats]] = []
+
+    def predictions() -> Iterator[tuple[str, Sequence[Prediction]]]:
+        people = zip(networks.people, networks.series, simulations, strict=True)
+        for label, measured, simulated in people:
+            means.add(simulated)
+            shown = simulated[bounded(simulated)][:CHECKED_SIMULATIONS]
+            if len(shown):
+                checked.append(check_person(measured, shown, networks.tr_seconds))
+            else:
+                say(f"error: sub-{label}: all simulations diverged")
+            yield label, [prediction_of_simulations(simulated)]
+
+    scored = score_row(MODEL, "the network model", predictions(), judges)
+    return scored, means, checked
+
+
+def _without_inputs(
+    simulate_few: Callable[..., Iterator[Floats]],
+    model: NetworkModel,
+    networks: Networks,
+    inferred: Inferred,
+) -> Iterator[SimulatedRow]:
+    """Yield rows of the model without some of its inputs."""
+    for name, (inputs, words) in ABLATIONS.items():
+        if inputs == "external" and not model.recipe.external_inputs:
+            continue
+        ablated = simulate_few(networks, inferred, first="prior", inputs=inputs)
+        predictions = (
+            (label, [prediction_of_simulations(simulated)])
+            for label, simulated in zip(networks.people, ablated, strict=True)
+        )
+        yield name, words, predictions
 
 
 def _with_other_connectomes(
+    simulate_few: Callable[..., Iterator[Floats]],
     model: NetworkModel,
-    row_labels: tuple[str, ...],
     networks: Networks,
-    *,
-    simulations: int,
-    seed: int,
-) -> Iterator[tuple[str, Sequence[Prediction]]]:
-    """Yield predictions for people with other people's structural connectomes.
+    row_labels: tuple[str, ...],
+) -> Iterator[SimulatedRow]:
+    """Yield a row of the model with other people's connectomes; none where these are the same.
 
     The connectomes are those of other families, at most `_MOST_CONNECTOMES`. Everything else is the
     same, including the person's series and random numbers.
     """
-    for label, apart in zip(networks.people, networks.apart, strict=True):
-        person = networks.of([label])
-        rows = np.flatnonzero(apart)
-        number = min(len(rows), _MOST_CONNECTOMES)
-        places = np.linspace(0, len(rows) - 1, number).round()
-        predictions = []
-        for row in rows[np.unique(places.astype(np.intp))]:
-            swapped = replace(person, weights=networks.weights[[row]])
-            inferred = infer(model, swapped, row_labels)
-            sessions = simulate(
-                model, swapped, inferred, simulations=simulations, seed=seed
-            )
-            predictions += [
-                prediction_of_simulations(simulated) for simulated in sessions
-            ]
-        yield label, predictions
+    differ = np.ptp(networks.weights, axis=0).any()
+    if not (networks.apart.any(axis=1).all() and differ):
+        return
+
+    def predictions() -> Iterator[tuple[str, Sequence[Prediction]]]:
+        for label, apart in zip(networks.people, networks.apart, strict=True):
+            person = networks.of([label])
+            rows = np.flatnonzero(apart)
+            number = min(len(rows), _MOST_CONNECTOMES)
+            places = np.linspace(0, len(rows) - 1, number).round()
+            of_person: list[Prediction] = []
+            for row in rows[np.unique(places.astype(np.intp))]:
+                swapped = replace(person, weights=networks.weights[[row]])
+                sessions = simulate_few(swapped, infer(model, swapped, row_labels))
+                of_person += map(prediction_of_simulations, sessions)
+            yield label, of_person
+
+    words = "the model with another person's structural connectome, mean over other families"
+    yield OTHER_CONNECTOME, words, predictions()
 
 
 def _section(scores: ResultTable, judge: Judge, session_read: str) -> Section:
@@ -372,7 +310,7 @@ def _section(scores: ResultTable, judge: Judge, session_read: str) -> Section:
     return score_section(scores, judge, TEXT, words)
 
 
-def same_by_another(scores: ResultTable) -> list[Flag]:
+def same_by_another(scores: ResultTable) -> str:
     """Warn if simulations with other people's structural connectomes fit a session equally well.
 
     Parameters
@@ -382,20 +320,19 @@ def same_by_another(scores: ResultTable) -> list[Flag]:
 
     Returns
     -------
-    list of Flag
+    str
         Empty if people's own connectomes fit better, there is no such row, or too few people.
     """
     rows = [row for row in scores.rows if row["name"] == OTHER_CONNECTOME]
     if not rows or rows[-1]["verdict_fit"] in (BETTER, TOO_FEW):
-        return []
-    text = (
+        return ""
+    return (
         f"Simulations with another person's structural connectome fit {rows[-1]['session']} "
         "equally well, so the predictions do not depend on the person's own connections"
     )
-    return [Flag("warning", text)]
 
 
-def below_publication(scores: ResultTable) -> list[Flag]:
+def below_publication(scores: ResultTable) -> str:
     """Warn if single simulations fit the session far less well than in the publication.
 
     Parameters
@@ -405,32 +342,32 @@ def below_publication(scores: ResultTable) -> list[Flag]:
 
     Returns
     -------
-    list of Flag
+    str
         Empty if they fit as well as expected.
     """
     fit = scores.rows[0]["fit_single"]
     assert isinstance(fit, Interval)
-    text = (
+    if not fit.mean < EXPECTED_FIT:  # also NaN
+        return ""
+    return (
         "Single simulations fit the functional connectivity of the training set with r = "
         f"{fit.mean:.2f} ({PUBLISHED_FIT} in the publication); more epochs may help"
     )
-    return [Flag("warning", text)] if fit.mean < EXPECTED_FIT else []
 
 
-def _diverged(model: Scored, simulations: int) -> list[Flag]:
-    """Report how many of the model's simulations were left out."""
+def _diverged(model: Scored, simulations: int) -> str:
+    """Warn of simulations by the model that were left out, if any."""
     if not model.diverged:
-        return []
+        return ""
     total = simulations * len(model.judge.people.people)
-    text = (
+    return (
         f"{model.diverged} of {total} simulations diverged and were left out. The model is "
         "unstable, possibly after too short a training"
     )
-    return [Flag("warning", text)]
 
 
-def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
-    """Report the predictive checks that fail.
+def outside_simulations(checks: Sequence[Row]) -> str:
+    """Warn of the predictive checks that fail, if any.
 
     Parameters
     ----------
@@ -445,14 +382,13 @@ def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
         if outside.low > OUTSIDE_P:
             failed.append(f"{words} ({100 * outside.mean:.0f} % of people)")
     if not failed:
-        return []
-    text = (
+        return ""
+    return (
         f"The model does not describe these people's sessions: {len(failed)} of "
         f"{counted(len(checks), 'predictive check')} {'fails' if len(failed) == 1 else 'fail'}, as "
         "more than 10 % of people are outside the middle 90 % of their simulations "
         f"({'; '.join(failed)})"
     )
-    return [Flag("warning", text)]
 
 
 def _checks_section(checks: ResultTable) -> Section:

@@ -55,13 +55,10 @@ def run_simulation(settings: Settings) -> int:
             people = analysis.people.series(analysis.session, labels)
             simulations = _by_core(analysis, people)
         means = SessionMeans(people.tr_seconds)
-        failed: list[str] = []
-        counted_simulations = _counted(
-            analysis, people.people, simulations, means, failed
-        )
-        _write_series(analysis, people, counted_simulations)
+        simulations = _counted(analysis, people.people, simulations, means)
+        _write_series(analysis, people, simulations)
         _write_page(analysis, people, means)
-    return len(failed)
+    return len(people.people) - means.people
 
 
 def _by_network(
@@ -97,21 +94,16 @@ def _counted(
     labels: Sequence[str],
     simulations: Iterable[Float32],
     means: SessionMeans,
-    failed: list[str],
 ) -> Iterator[Float32]:
-    """Yield each person's simulations, and add them to `means`.
-
-    Labels of people whose simulations all diverged are added to `failed`.
+    """Yield each person's simulations, report how many diverged, and add the others to `means`.
 
     Raises
     ------
     BundleError
         All simulations diverge.
     """
-    any_bounded = False
     for label, simulated in zip(labels, simulations, strict=True):
         number = int(bounded(simulated).sum())
-        any_bounded |= number > 0
         means.add(simulated)
         if number:
             diverged = len(simulated) - number
@@ -119,9 +111,8 @@ def _counted(
             say(f"sub-{label}: simulated{words}")
         else:
             say(f"error: sub-{label}: all simulations diverged")
-            failed.append(label)
         yield simulated
-    if not any_bounded:
+    if not means.people:
         raise BundleError(
             f"the activity of {analysis.model.name} diverges in all simulations",
             expected="a model with finite activity",

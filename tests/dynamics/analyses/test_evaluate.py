@@ -10,7 +10,11 @@ import pytest
 from series_arrays import PEOPLE, REGIONS, arguments, write_series
 
 from bids_dtg.cli.run import main
-from bids_dtg.dynamics.analyses.evaluate import score_flags, score_section, score_table
+from bids_dtg.dynamics.analyses.evaluate import (
+    score_section,
+    score_table,
+    score_warnings,
+)
 from bids_dtg.dynamics.judging.predictions import ANOTHER, MODEL, Judge, Scored
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.files.text import read_rows
@@ -106,10 +110,10 @@ def test_a_row_is_judged_by_the_people_that_both_predict():
         table = score_table([model, scored("var_1", higher[:count])])
         assert "verdict_fit" not in table.rows[0]
         assert table.rows[1]["verdict_fit"] == verdict
-        flags = " ".join(flag.text for flag in score_flags(table, count))
+        warnings = " ".join(score_warnings(table, count))
         (shown,) = score_section(table, model.judge).tables
         assert (("words of var_1", "FC r") in shown.better) is (verdict == "worse")
-        assert ("predicted better than by the model by words of var_1" in flags) is (
+        assert ("predicted better than by the model by words of var_1" in warnings) is (
             count == 12
         )
     assert table.rows[1]["advantage_fit"].mean == pytest.approx(-0.023)

@@ -108,11 +108,11 @@ def test_one_person_with_a_session_of_another_length_is_compared_by_simulations_
     assert "icc_pairs_REST2" not in read_rows(folder / "desc-parameters_scores.tsv")[0]
 
 
-def test_a_network_that_says_little_of_people_has_flags():
+def test_a_network_that_says_little_of_people_has_warnings():
     row = {"name": "other_connectome", "session": "REST2", "verdict_fit": "worse"}
-    (flag,) = same_by_another(ResultTable((), [row]))
-    assert "another person's structural connectome fit REST2 equally well" in flag.text
-    (flag,) = outside_simulations(
+    warning = same_by_another(ResultTable((), [row]))
+    assert "another person's structural connectome fit REST2 equally well" in warning
+    warning = outside_simulations(
         [{"measure": "fc_fit", "outside": Interval(0.4, 0.2, 0.6)}]
     )
-    assert "1 of 1 predictive check fails" in flag.text
+    assert "1 of 1 predictive check fails" in warning
