@@ -416,12 +416,8 @@ def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
 
 def find_surfaces(
     dataset: InputDataset,
-    participant: str,
-    session: str | None,
-    *,
+    anatomy: Anatomy,
     model: str,
-    templateflow: TemplateFlow,
-    sidecars: Sequence[Path] = (),
     preprocessed: Path | None = None,
 ) -> SurfaceFiles:
     """Find a participant's midthickness surfaces.
@@ -430,16 +426,10 @@ def find_surfaces(
     ----------
     dataset
         The input, of any type.
-    participant
-        Label without ``sub-``.
-    session
-        Label without ``ses-``; None for maps of all sessions together.
+    anatomy
+        The participant's, in the folders of the input.
     model
         Template of the model's grid.
-    templateflow
-        TemplateFlow's folder, for transforms between templates.
-    sidecars
-        Sidecars of the runs, which may name their T1w image.
     preprocessed
         The derivatives that XCP-D was run on, if they were given.
 
@@ -454,14 +444,12 @@ def find_surfaces(
         The content of a file is missing, as DataLad and git-annex leave it, or two files fit
         equally well.
     """
-    root = dataset.root
-    anatomy = Anatomy(root, participant, session, templateflow, tuple(sidecars))
     of_xcpd = "xcpd" in (dataset.input_type, made_by(dataset.description))
     sides_of_meshes = surfaces_on_meshes(anatomy, of_xcpd=of_xcpd)
     if dataset.study:
         sides_of_meshes = _hcp_surfaces(dataset.study, anatomy)
     surfaces = SurfaceFiles(
-        f"sub-{participant} has no midthickness surfaces on the fsLR mesh, and none with "
+        f"sub-{anatomy.participant} has no midthickness surfaces on the fsLR mesh, and none with "
         "spheres registered to fsLR"
     )
     for words, sides in sides_of_meshes:
@@ -478,7 +466,7 @@ def find_surfaces(
         except RunError as err:
             lack = f"{surfaces.reason} cannot be brought to {model}: {err.found}"
             surfaces = SurfaceFiles(lack)
-    require_contents(surfaces.inputs, participant)
+    require_contents(surfaces.inputs, anatomy.participant)
     return surfaces
 
 

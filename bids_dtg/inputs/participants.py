@@ -91,9 +91,9 @@ class Column:
     @cached_property
     def _cells_as_numbers(self) -> Mapping[str, float]:
         """The cells as finite numbers, by label; empty if any cell is not one."""
-        numbers = {label: plain_number(text) for label, text in self.texts.items()}
-        finite = {label: value for label, value in numbers.items() if value is not None}
-        return finite if len(finite) == len(numbers) else {}
+        if self._words:
+            return {}
+        return {label: float(text) for label, text in self.texts.items()}
 
     @property
     def numbers(self) -> Mapping[str, float]:
@@ -249,10 +249,9 @@ class Column:
 
     def _lies_between(self, levels: Sequence[str]) -> bool:
         """Return whether two levels are the ends of a scale, by the numbers between them."""
-        ends = [plain_number(level) for level in levels]
-        if len(ends) != 2 or None in ends:
+        if len(levels) != 2 or None in map(plain_number, levels):
             return False
-        low, high = sorted(end for end in ends if end is not None)
+        low, high = sorted(map(float, levels))
         values = set(self._cells_as_numbers.values()) - {low, high}
         return (
             len(values) >= _FEWEST_BETWEEN and low < min(values) <= max(values) < high
@@ -454,12 +453,12 @@ def _read_table_of_people(
         )
     label_column = plain_names.index(label_names[0])
     table = _session_rows(table, plain_names, sessions)
+    labels = [row[label_column].strip().removeprefix("sub-") for row in table.rows]
     columns = {
-        name: _column(table, label_column, number)
+        name: _column(table, labels, number)
         for number, name in enumerate(table.header)
         if number != label_column
     }
-    labels = (row[label_column].strip().removeprefix("sub-") for row in table.rows)
     return ParticipantsTable(path, columns, tuple(dict.fromkeys(labels)))
 
 
@@ -501,11 +500,11 @@ def plain_text(text: str) -> str:
     return unicodedata.normalize("NFC", text.strip())
 
 
-def _column(table: Table, label_column: int, column: int) -> Column:
+def _column(table: Table, labels: Sequence[str], column: int) -> Column:
+    """Return a column, given the label of each row."""
     texts: dict[str, str] = {}  # by label
     missing: dict[str, str] = {}
-    for row in table.rows:
-        label = row[label_column].strip().removeprefix("sub-")
+    for label, row in zip(labels, table.rows, strict=True):
         text = plain_text(row[column])
         if not label:
             continue
@@ -699,10 +698,10 @@ def read_sets(
             f"{path} has the set {unknown[0]!r}", expected=f"{', '.join(sets)}"
         )
     table.require_labels(labels)
-    people: dict[str, list[str]] = {name: [] for name in sets}
-    for label, name in set_of_label.items():
-        people[name].append(label)
-    return {name: tuple(members) for name, members in people.items()}
+    return {
+        name: tuple(label for label in set_of_label if set_of_label[label] == name)
+        for name in sets
+    }
 
 
 def write_sets(path: Path, sets: Mapping[str, Sequence[str]]) -> None:

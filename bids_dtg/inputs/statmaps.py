@@ -76,9 +76,9 @@ class StatMap:
 class PersonMaps:
     """A participant's measured maps, by the `plain_contrast` of their contrasts."""
 
-    target: Mapping[str, StatMap]  # the map to predict of each contrast
+    target: dict[str, StatMap]  # the map to predict of each contrast
     # The map of a later session, for contrasts that have one.
-    retest: Mapping[str, StatMap]
+    retest: dict[str, StatMap]
 
 
 # --- Names of contrasts
@@ -288,22 +288,18 @@ def people_maps(
     for statmap in maps:
         contrast_files = sessions.setdefault(statmap.key, {})
         contrast_files.setdefault(statmap.session, []).append(statmap)
-    targets: dict[str, dict[str, StatMap]] = {}  # by participant and contrast
-    retests: dict[str, dict[str, StatMap]] = {}
+    people: dict[str, PersonMaps] = {}
     for (participant, contrast), files in sorted(sessions.items()):
         first, *later = sorted(files, key=rank)
         run_files = files[first]
         if first is None:  # a map over all sessions is also over all of their runs
             run_files = [*chain.from_iterable(files.values())]
-        target = _combined(files[first], run_files)
-        targets.setdefault(participant, {})[contrast] = target
+        person = people.setdefault(participant, PersonMaps({}, {}))
+        person.target[contrast] = _combined(files[first], run_files)
         if first is not None and later:
-            retest = _combined(files[later[0]], files[later[0]])
-            retests.setdefault(participant, {})[contrast] = retest
-    return {
-        participant: PersonMaps(target, retests.get(participant, {}))
-        for participant, target in targets.items()
-    }
+            retest_files = files[later[0]]
+            person.retest[contrast] = _combined(retest_files, retest_files)
+    return people
 
 
 def _combined(files: Sequence[StatMap], run_files: Sequence[StatMap]) -> StatMap:
@@ -489,9 +485,7 @@ def _by_names(root: Path) -> Iterator[StatMap]:
         statistics = [stat for stat in STATISTICS if stat == entities.get("stat")]
         is_map = name.suffix == "statmap" and name.extension in (*IMAGES, *_OF_PARCELS)
         if is_map and statistics and {"sub", "contrast"} <= entities.keys():
-            space = template_name(entities.get("space", ""))
-            if name.extension in _OF_PARCELS:
-                space = PARCELS
+            space = _space_of(path, entities.get("space", ""))
             # HCP's runs are named by direction.
             run_labels = [entities[key] for key in ("dir", "run") if key in entities]
             yield StatMap(
@@ -503,6 +497,11 @@ def _by_names(root: Path) -> Iterator[StatMap]:
                 space=space or stated_space(_sidecars(path, name.extension, root)),
                 run="-".join(run_labels) or None,
             )
+
+
+def _space_of(path: Path, label: str) -> str:
+    """Return the space of a map from its kind of file and its label; empty if it has none."""
+    return PARCELS if path.name.endswith(_OF_PARCELS) else template_name(label)
 
 
 def _sidecars(path: Path, extension: str, root: Path) -> list[Path]:
@@ -623,15 +622,12 @@ def _pattern_maps(table: Mapping[str, Any], root: Path) -> Iterator[StatMap]:
         values = {**table, **match.groupdict()}
         if labels and values["contrast"] not in labels:
             continue
-        space = template_name(values["space"]) if "space" in values else None
-        if path.name.endswith(_OF_PARCELS):
-            space = PARCELS
         yield StatMap(
             participant=re.sub("[^0-9A-Za-z]", "", values["sub"].removeprefix("sub-")),
             session=values.get("ses"),
             contrast=labels.get(values["contrast"], values["contrast"]),
             files={table["statistic"]: path},
             task=values.get("task"),
-            space=space,
+            space=_space_of(path, values.get("space", "")) or None,
             run=values.get("run"),
         )

@@ -263,15 +263,15 @@ class StructuralSource:
 def _with_key(matrices: Sequence[StoredMatrix], key: str) -> list[StoredMatrix]:
     """Return the matrices with a name or, if there are none, those whose names contain it."""
     exact = [matrix for matrix in matrices if matrix.key == key]
-    containing = [
+    chosen = exact or [
         matrix for matrix in matrices if key in f"{matrix.path.name} {matrix.key}"
     ]
-    if not exact and not containing:
+    if not chosen:
         raise RunError(
             f"no structural connectome in {matrices[0].path} is named '{key}'",
             expected=f"one of {_choices(matrices)}",
         )
-    return exact or containing
+    return chosen
 
 
 def find_structural(settings: Settings) -> StructuralSource | None:

@@ -21,7 +21,7 @@ from bids_dtg import load_bundle
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_midthickness
 from bids_dtg.imaging.surfaces.vertices import placed_surfaces
-from bids_dtg.inputs.anatomy import find_surfaces
+from bids_dtg.inputs.anatomy import Anatomy, find_surfaces
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.run import SeveralFilesError
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -36,9 +36,9 @@ def _dataset(root, input_type="fmriprep", pipeline="fMRIPrep"):
 
 
 def _find(dataset, participant="01", session=None, home=None):
-    return find_surfaces(
-        dataset, participant, session, model=SPACE, templateflow=TemplateFlow(home)
-    )
+    flow = TemplateFlow(home)
+    anatomy = Anatomy(dataset.root, participant, session, flow)
+    return find_surfaces(dataset, anatomy, SPACE)
 
 
 def _names(files):
@@ -172,7 +172,7 @@ def test_transforms_of_the_other_template_are_composed(tmp_path, monkeypatch):
     home = tmp_path / "templateflow"
     monkeypatch.delenv("DTG_OFFLINE", raising=False)
     flow = TemplateFlow(home, download=True, plans=True)
-    planned = find_surfaces(dataset, "01", None, model=SPACE, templateflow=flow)
+    planned = find_surfaces(dataset, Anatomy(dataset.root, "01", None, flow), SPACE)
     assert (
         "is missing or empty: TemplateFlow's transform" in planned.transforms[1].missing
     )
@@ -313,9 +313,8 @@ def test_surfaces_in_t1w_space_need_the_transform_of_the_preprocessing(tmp_path,
         (root / "dataset_description.json").write_text(json.dumps(description))
     preprocessed = fmriprep if link == "given" else None
     flow = TemplateFlow(None)
-    surfaces = find_surfaces(
-        dataset, "01", None, model=SPACE, templateflow=flow, preprocessed=preprocessed
-    )
+    anatomy = Anatomy(dataset.root, "01", None, flow)
+    surfaces = find_surfaces(dataset, anatomy, SPACE, preprocessed)
     files = placed_surfaces(surfaces)
     if link == "none":
         assert not files.sides

@@ -283,15 +283,16 @@ class Request(CallRequest):
         chosen = self.settings.inputs.sample_on
         if chosen == "template":
             return SurfaceFiles("requested with --sample-on")
-        files = find_surfaces(
-            self.dataset,
+        anatomy = Anatomy(
+            self.dataset.root,
             planned.participant,
             planned.entities.get("ses"),
-            model=self.bundle.grid.space,
-            templateflow=self.templateflow,
-            sidecars=planned.sidecars,
-            preprocessed=preprocessed_folder(self.settings.inputs.derivatives),
+            self.templateflow,
+            planned.sidecars,
         )
+        preprocessed = preprocessed_folder(self.settings.inputs.derivatives)
+        space = self.bundle.grid.space
+        files = find_surfaces(self.dataset, anatomy, space, preprocessed)
         files = placed_surfaces(files)
         if chosen == "own" and not files.sides:
             raise no_own_surfaces(files.reason)
