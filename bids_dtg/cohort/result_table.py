@@ -11,8 +11,7 @@ import numpy as np
 
 from bids_dtg.files.columns import Column, data_dictionary, interval_of
 from bids_dtg.files.text import tsv_text, write_json, write_text
-from bids_dtg.report.numbers import Cell
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import Cell, Table
 
 Row = Mapping[str, object]  # values by column; a missing column, None and NaN are n/a
 

@@ -15,9 +15,8 @@ import numpy as np
 
 from bids_dtg.array_types import Floats
 from bids_dtg.notices import counted
-from bids_dtg.report.numbers import number_text
 from bids_dtg.report.pictures import AMOUNT, SIGNED, draw_matrix, inline
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import Table, number_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -281,10 +280,9 @@ def matrices(
     low, high = ends
     scale = SIGNED if low < 0 < high else AMOUNT
     tolerance = 1e-9 * (high - low)  # for rounding
-    below = min(float(np.nanmin(matrix)) for matrix in drawn.values()) < low - tolerance
-    above = (
-        max(float(np.nanmax(matrix)) for matrix in drawn.values()) > high + tolerance
-    )
+    every = np.concatenate([matrix.ravel() for matrix in drawn.values()])
+    below = np.nanmin(every) < low - tolerance
+    above = np.nanmax(every) > high + tolerance
     parts = []
     for name, matrix in drawn.items():
         off = off_diagonal[name]

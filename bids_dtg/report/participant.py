@@ -41,13 +41,12 @@ from bids_dtg.report.flags import (
 )
 from bids_dtg.report.inclusion import Decisions, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods
-from bids_dtg.report.numbers import NOT_KNOWN
 from bids_dtg.report.page import Section, lay_out, link, load_template, render
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import METRICS
 from bids_dtg.report.rows import MOST_LISTED, Row, cell, read_rows, write_rows
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import NOT_KNOWN, Table
 from bids_dtg.report.viewer import remove_unlinked, write_picture
 from bids_dtg.workflows import DEFAULT, find_workflow
 

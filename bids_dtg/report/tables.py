@@ -1,15 +1,24 @@
-"""Tables of a page: rows of numbers with their intervals, and marks of verdicts."""
+"""Tables of a page: rows of numbers with their intervals, and marks of verdicts.
+
+A column has as many decimals as its numbers need, and a true minus sign.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from bids_dtg.report.numbers import NOT_KNOWN, Cell, column_text, decimals, numbers_of
-
+NOT_KNOWN = "n/a"
+_MINUS = "\N{MINUS SIGN}"
+_DIGITS = 3  # decimals of a column of scores
+_MOST_DIGITS = 9
+# From here on in scientific notation, e.g. where a simulation diverged.
+_BEYOND_READING = 1e9
+# Content of a table's cell: a word, a number, or a number with the ends of its interval.
+Cell = str | float | tuple[float, float, float] | None
 # A cell as pages show it: text, interval, mark, and the value to sort by (None: by its text).
 PageCell = tuple[str, str, str, str | None]
 _BETTER = "better than the model"  # the mark of a row that is judged so
@@ -84,3 +93,105 @@ def _cell(cell: Cell, digits: int | None, mark: str) -> PageCell:
             f"{column_text(numbers[1], digits)} to {column_text(numbers[2], digits)}"
         )
     return column_text(numbers[0], digits), interval, mark, str(numbers[0])
+
+
+def number_text(value: float, digits: int = _DIGITS) -> str:
+    """Write a number with some decimals, a minus sign, and no sign before zero.
+
+    Examples
+    --------
+    >>> [number_text(value) for value in (0.25, -0.0001, 6491928499999.996)]
+    ['0.250', '0.000', '6.49e+12']
+    >>> number_text(28841.2, 0), number_text(float("nan")), number_text(float("-inf"))
+    ('28,841', 'n/a', '−∞')
+    """
+    if not np.isfinite(value):
+        if np.isnan(value):
+            return NOT_KNOWN
+        return "\N{INFINITY}" if value > 0 else f"{_MINUS}\N{INFINITY}"
+    text = f"{value:.2e}" if abs(value) >= _BEYOND_READING else f"{value:,.{digits}f}"
+    # A number that rounds to zero has no sign.
+    return text.replace("-", _MINUS if text.strip("-0.") else "")
+
+
+def decimals(values: Iterable[float]) -> int | None:
+    """Return the number of decimals of a column: three, or fewer where numbers are large.
+
+    None where no number of decimals suits all numbers; each then has its own.
+
+    Examples
+    --------
+    >>> decimals([0.53, 0.79]), decimals([395.2, 137.0]), decimals([28841.3]), decimals([2e-5])
+    (3, 1, 0, 7)
+    >>> decimals([28841.3, 0.061]) is None
+    True
+    """
+    sizes = np.abs(np.fromiter(values, np.float64))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    digits = _decimals(float(sizes.max(initial=0.0)))
+    # Two significant digits of the smallest number must show; three decimals suit any score.
+    lost = digits < _DIGITS and sizes.min() < 10.0 ** (1 - digits)
+    return None if lost else digits
+
+
+def _decimals(most: float) -> int:
+    if most == 0:
+        return _DIGITS
+    # 0 for 1 to 9, 1 for 10 to 99, -1 for 0.1 to 0.9
+    before = int(np.floor(np.log10(most)))
+    if before < -2:
+        return min(2 - before, _MOST_DIGITS)
+    return int(np.clip(_DIGITS - before, 0, _DIGITS))
+
+
+def column_text(value: float, digits: int | None) -> str:
+    """Write a number of a column: counts without decimals, very small numbers as "< 0.001".
+
+    Parameters
+    ----------
+    value
+        Number in the column's unit; integers are counts.
+    digits
+        Decimals of its column; None: as many as the number needs.
+
+    Examples
+    --------
+    >>> column_text(40, 3), column_text(0.5, 3), column_text(1e-6, 3)
+    ('40', '0.500', '< 0.001')
+    """
+    if isinstance(value, (int, np.integer)):
+        return number_text(int(value), 0)
+    if digits is None:
+        digits = _decimals(abs(float(value)))
+    least = 10.0**-digits
+    if digits and 0 < value < least / 2:
+        return f"< {least:.{digits}f}"
+    return number_text(float(value), digits)
+
+
+def significant_text(value: float, digits: int) -> str:
+    """Write a number with some significant digits, and a true minus sign.
+
+    Examples
+    --------
+    >>> [significant_text(value, 2) for value in (0.0123, 1.84, 11.3, 131.0, -0.96, 0.0)]
+    ['0.012', '1.8', '11', '131', '−0.96', '0']
+    """
+    if value == 0 or not np.isfinite(value):
+        return number_text(value, 0)
+    # 0 for 1 to 9, 1 for 10 to 99, -1 for 0.1 to 0.9, after rounding
+    before = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    return number_text(value, int(np.clip(digits - 1 - before, 0, _MOST_DIGITS)))
+
+
+def numbers_of(cell: Cell) -> tuple[float, ...]:
+    """Return the numbers of a cell: none for words, three where there is an interval.
+
+    Examples
+    --------
+    >>> numbers_of("n/a"), numbers_of(0.5), numbers_of((0.5, 0.4, 0.6))
+    ((), (0.5,), (0.5, 0.4, 0.6))
+    """
+    if cell is None or isinstance(cell, str):
+        return ()
+    return cell if isinstance(cell, tuple) else (cell,)

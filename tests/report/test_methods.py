@@ -40,6 +40,7 @@ def model(
     card = SimpleNamespace(
         name="mine",
         version="4",
+        title="mine 4",
         notice="Ask before use.",
         kind=kind,
         training=training,
@@ -48,6 +49,9 @@ def model(
     )
     return SimpleNamespace(
         card=card,
+        kind=KINDS[kind],
+        part=card.part,
+        title=card.title,
         identity="abc123",
         rois=50,
         places=SimpleNamespace(number=158_680),

@@ -30,9 +30,9 @@ from bids_dtg.contrasts.judging.tables import (
 from bids_dtg.notices import counted
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag, Level
-from bids_dtg.report.numbers import number_text
 from bids_dtg.report.page import Page, Section
 from bids_dtg.report.participant import MODEL_PAGE
+from bids_dtg.report.tables import number_text
 from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
 
 _MAIN = 8  # columns of the models' table that the page shows first

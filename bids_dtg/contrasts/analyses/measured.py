@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -121,7 +121,7 @@ def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
     """Check every measured map, contrast by contrast; return its table row and the findings."""
     mirror = cohort.plan.bundle.places.mirror()
     maps: list[tuple[dict[str, Any], dict[str, str]]] = []
-    checked_maps_of_person: dict[tuple[str, str], list[Checked]] = {}
+    checked_maps_of_person = defaultdict[tuple[str, str], list[Checked]](list)
     contrasts = by_plain_label(cohort.files.contrasts)
     for session, use in enumerate(USES):
         for key, contrast in contrasts.items():
@@ -136,20 +136,17 @@ def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
                     "contrast": contrast.label,
                     "used": not reason,
                 }
-                maps.append((row, {}))
                 if reason:
-                    maps[-1][1]["unusable"] = f"left out, because {reason}"
+                    maps.append((row, {"unusable": f"left out, because {reason}"}))
                     continue
-                used_maps.append(maps[-1])
+                used_maps.append((row, dict[str, str]()))
+                maps.append(used_maps[-1])
                 values.append(person.sessions[session][contrast.index])
             checked_maps = check_maps(values, mirror)
             for (row, findings), checked in zip(used_maps, checked_maps, strict=True):
                 row |= _figures(checked)
                 findings |= checked.findings
-                checked_person = checked_maps_of_person.setdefault(
-                    (row["participant_id"], use), []
-                )
-                checked_person.append(checked)
+                checked_maps_of_person[row["participant_id"], use].append(checked)
     # Some findings need all maps of a person.
     joint = {
         person: judge_person(checked)

@@ -29,8 +29,8 @@ from bids_dtg.report.contents import (
     sidecar_of,
 )
 from bids_dtg.report.flags import trained_on
-from bids_dtg.report.numbers import significant_text
 from bids_dtg.report.page import Section
+from bids_dtg.report.tables import significant_text
 
 _FIRST = "languageMathVsStory"  # what people ask about: on which side is language?
 Columns: TypeAlias = Mapping[str, Float32]  # of a table of regions, by name

@@ -14,6 +14,7 @@ from bids_dtg.array_types import Float32, Float64, Indices
 from bids_dtg.contrasts.panels.regions import (
     PARCELS,
     Regions,
+    area_in_words,
     facts_of_regions,
     read_regions,
 )
@@ -25,10 +26,8 @@ from bids_dtg.imaging.sampling import voxel_positions
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
 from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
-from bids_dtg.report.areas import area_in_words
 from bids_dtg.report.contents import MapFile
 from bids_dtg.report.figures import Figure, Picture
-from bids_dtg.report.numbers import significant_text
 from bids_dtg.report.pictures import (
     AXIAL,
     MAP_COLOURS,
@@ -42,6 +41,7 @@ from bids_dtg.report.pictures import (
     inline,
     join_pictures,
 )
+from bids_dtg.report.tables import significant_text
 from bids_dtg.report.viewer import pack
 
 _UNITS = {"arbitrary": "arbitrary units of the training scans"}  # as pages show them

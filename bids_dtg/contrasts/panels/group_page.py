@@ -34,13 +34,12 @@ from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import MapFile
 from bids_dtg.report.flags import LEVELS, Flag, flag_counts
 from bids_dtg.report.inclusion import Decisions, page_facts
-from bids_dtg.report.numbers import NOT_KNOWN
 from bids_dtg.report.page import link, render
 from bids_dtg.report.participant import GROUP
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.rows import MOST_WRITTEN, Cell, cell, write_rows
 from bids_dtg.report.rows import Row as PageRow
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import NOT_KNOWN, Table
 from bids_dtg.report.viewer import remove_unlinked
 
 _VERDICT = "Training distribution"  # heading

@@ -1,7 +1,13 @@
-"""A person's tables of regions, written and read, and what a card says of them."""
+"""A person's tables of regions, written and read, and what a card says of them.
+
+`glasser_areas.tsv` has the 180 areas of Glasser et al. 2016 (Nature 536: 171), with names and
+sections after their supplementary neuroanatomical results.
+"""
 
 from __future__ import annotations
 
+import functools
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,28 +24,18 @@ from bids_dtg.files.foreign import read_table, reading
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import name_cell, number_lines
 from bids_dtg.files.text import read_packaged
-from bids_dtg.report.areas import short_area
-from bids_dtg.report.numbers import NOT_KNOWN, significant_text
+from bids_dtg.report.tables import NOT_KNOWN, significant_text
 
 PARCELS = FileKind("statmap", "parcels", ".tsv")
 _WORDS = tomllib.loads(read_packaged(__package__, "regions.toml"))
+_AREAS = "glasser_areas.tsv"
+_AREA = re.compile("([LR])_(.+?)(?:_ROI)?")  # parcel of one hemisphere
+_SIDES = {"L": "left", "R": "right"}
 _LABELS = 2  # columns before the values: the contrast and the name
 _MARGIN = 4.0  # percent of a strip on either side of what it shows
-
-
-# A number on a strip: its position in percent of the strip, and the number as text.
-Mark: TypeAlias = tuple[float, str]
-
-
-@dataclass(frozen=True)
-class Strip:
-    """The strongest value of a map on a line."""
-
-    value: Mark
-    low: Mark  # end of the interval
-    high: Mark
-    zero: Mark
-    group: Mark  # the group's mean
+# The strongest value of a map on a line: the value, the ends low and high of its interval, zero and
+# the group's mean. Of each, its position in percent of the line, and the number as text.
+Strip: TypeAlias = Mapping[str, tuple[float, str]]
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,7 @@ def facts_of_regions(
     >>> facts = facts_of_regions(values, deviation, np.array([4.0, 2.0]), ["L_V1", "R_V1"])
     >>> facts.differ, facts.beyond, facts.difference, facts.half_width, facts.place
     (1, 1, '−3.0', '2.0', 'right V1')
-    >>> facts.strip.zero, facts.strip.low[1], facts.strip.group[1]
+    >>> facts.strip["zero"], facts.strip["low"][1], facts.strip["group"][1]
     ((4.0, '0'), '+1.00', '+4.50')
     """
     valid = np.isfinite(difference) & (half_widths > 0)
@@ -178,15 +174,20 @@ def facts_of_regions(
 
 def strip_of(value: float, half_width: float, group: float) -> Strip:
     """Lay out a value and its interval, the group's mean and 0, so that all are on the line."""
-    low, high = value - half_width, value + half_width
-    shown = [low, high, 0.0, group]
-    start, size = min(shown), (max(shown) - min(shown)) or 1.0
-
-    def mark(number: float) -> Mark:
+    numbers = {
+        "value": value,
+        "low": value - half_width,
+        "high": value + half_width,
+        "zero": 0.0,
+        "group": group,
+    }
+    start = min(numbers.values())
+    size = (max(numbers.values()) - start) or 1.0
+    marks = {}
+    for name, number in numbers.items():
         place = _MARGIN + (100 - 2 * _MARGIN) * (number - start) / size
-        return place, signed_text(number)
-
-    return Strip(mark(value), mark(low), mark(high), mark(0.0), mark(group))
+        marks[name] = place, signed_text(number)
+    return marks
 
 
 def signed_text(value: float, digits: int = 3) -> str:
@@ -198,3 +199,54 @@ def signed_text(value: float, digits: int = 3) -> str:
     ('+2.00', '−0.250')
     """
     return "+" * (value > 0) + significant_text(value, digits)
+
+
+@functools.cache
+def _areas() -> dict[str, tuple[str, str]]:
+    """Return name and section of each area, by its short name."""
+    rows = read_packaged(__package__, _AREAS).splitlines()[1:]
+    areas = {}
+    for row in rows:
+        area, name, section = row.split("\t")
+        areas[area] = name, section
+    return areas
+
+
+@functools.cache
+def area_in_words(parcel: str) -> str:
+    """Return a parcel's full name; names of other atlases stay as they are.
+
+    Examples
+    --------
+    >>> area_in_words("R_FFC_ROI"), area_in_words("L_45_ROI")
+    ('right FFC (fusiform face complex, ventral stream visual)', 'left 45 (inferior frontal)')
+    >>> area_in_words("7Networks_LH_Vis_1")
+    '7Networks_LH_Vis_1'
+    """
+    side, area = _side_and_area(parcel)
+    if not side:
+        return parcel
+    name, section = _areas()[area]
+    # "Area 45" says no more than the short name does.
+    words = section if name == f"area {area}" else f"{name}, {section}"
+    return f"{side} {area} ({words})"
+
+
+def short_area(parcel: str) -> str:
+    """Return a parcel's hemisphere in words and its short name, as `area_in_words` begins.
+
+    Examples
+    --------
+    >>> short_area("L_PFop_ROI"), short_area("P001")
+    ('left PFop', 'P001')
+    """
+    side, area = _side_and_area(parcel)
+    return f"{side} {area}" if side else parcel
+
+
+def _side_and_area(parcel: str) -> tuple[str, str]:
+    """Return the hemisphere in words and the area; "" twice for other atlases' parcels."""
+    match = _AREA.fullmatch(parcel)
+    if match is None or match[2] not in _areas():
+        return "", ""
+    return _SIDES[match[1]], match[2]

@@ -10,12 +10,11 @@ from bids_dtg.files.regions import RELMAT, read_relmat
 from bids_dtg.files.text import read_rows
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Figure
-from bids_dtg.report.numbers import number_text
 from bids_dtg.report.panels import arrange, draw_parcel_matrix, read_run_file
 from bids_dtg.report.pictures import AMOUNT, SIGNED
 from bids_dtg.report.presentation import Canvas
 from bids_dtg.report.quality import number
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import Table, number_text
 
 STRUCTURAL = FileKind("relmat", "structural", ".tsv")
 COMPONENTS = FileKind("parameters", "components", ".tsv")

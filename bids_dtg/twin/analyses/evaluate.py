@@ -24,9 +24,8 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.figures import round_up
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.numbers import number_text
 from bids_dtg.report.page import Page, Section
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import Table, number_text
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import BETTER, NO_EVIDENCE, RULE, WORSE, Verdict, too_few
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options

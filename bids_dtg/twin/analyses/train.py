@@ -19,8 +19,8 @@ from bids_dtg.files.columns import Column
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.numbers import number_text
 from bids_dtg.report.page import Page, Section
+from bids_dtg.report.tables import number_text
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.training.loop import Workplace

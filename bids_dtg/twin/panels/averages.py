@@ -16,7 +16,6 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure
-from bids_dtg.report.numbers import number_text
 from bids_dtg.report.page import Section
 from bids_dtg.report.panels import (
     CARPET,
@@ -29,6 +28,7 @@ from bids_dtg.report.panels import (
 from bids_dtg.report.pictures import SIGNED
 from bids_dtg.report.presentation import Canvas, Panel, Presentation
 from bids_dtg.report.quality import PARCELS
+from bids_dtg.report.tables import number_text
 from bids_dtg.report.viewer import write_picture
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import behaviour, words

@@ -14,10 +14,9 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_rows, tsv_text
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Figure, Picture, line_chart
-from bids_dtg.report.numbers import NOT_KNOWN, Cell
 from bids_dtg.report.presentation import Canvas, PanelFile
 from bids_dtg.report.quality import number
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import NOT_KNOWN, Cell, Table
 from bids_dtg.twin.judging.scores import per_second
 
 FILE = FileKind("behaviour", "twin", ".tsv")

@@ -229,10 +229,10 @@ def test_a_card_says_what_differs_from_0_and_what_is_the_persons_own(dense):
         "1.0",
         "P010",
     )
-    numbers = [regions.strip.low[1], regions.strip.value[1], regions.strip.high[1]]
+    numbers = [regions.strip[name][1] for name in ("low", "value", "high")]
     assert numbers == ["+7.00", "+8.00", "+9.00"]
     # The line begins at 0 and ends at the end of the interval, with a margin.
-    places = [regions.strip.zero[0], regions.strip.low[0], regions.strip.high[0]]
+    places = [regions.strip[name][0] for name in ("zero", "low", "high")]
     assert places == pytest.approx([4, 4 + 92 * 7 / 9, 96])
     assert math["deviation"] is None  # in the viewer alone
     page = write_participant_report(dense, "01", {}).read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bids_dtg import load_bundle
-from bids_dtg.report.areas import area_in_words, short_area
+from bids_dtg.contrasts.panels.regions import area_in_words, short_area
 
 
 def test_every_parcel_of_the_model_that_ships_has_a_full_name():
