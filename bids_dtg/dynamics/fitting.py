@@ -17,9 +17,10 @@ from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import DEFAULT, Recipe, find_recipe
 from bids_dtg.dynamics.simulation import simulate
-from bids_dtg.dynamics.task import IDENTITY, NetworkTask
+from bids_dtg.dynamics.task import NetworkTask
 from bids_dtg.errors import RunError
 from bids_dtg.training.loop import (
+    IDENTITY,
     Schedule,
     Workplace,
     identity_of,

@@ -65,15 +65,13 @@ class Field:
         # NumPy, because a search is thousands of small steps, for which torch is 7 times slower.
         self.cases, self.regions = region.shape[:2]
         transition = model.transition
-        ends = np.cumsum(transition.sizes)[:-1]
-        columns = np.split(_array(transition.hidden.weight), ends, 1)
         (
             self._state_weight,
             region_weight,
             person_weight,
             network_weight,
             external_weight,
-        ) = columns
+        ) = map(_array, transition.columns)
         self._network_weight = network_weight[:, 0]
         self._out_weight = _array(transition.out.weight)
         self._out_bias = _array(transition.out.bias)

@@ -93,6 +93,13 @@ def _add(total: Float32, part: Float32) -> None:
 
 
 @_inner
+def _add_product(total: Float32, left: Float32, right: Float32, part: Float32) -> None:
+    """Add a matrix product, which is written to `part` first."""
+    np.dot(left, right, part)
+    _add(total.reshape(-1), part.reshape(-1))
+
+
+@_inner
 def _largest(values: Float32) -> Any:
     most = _ZERO
     for i in range(values.size):
@@ -261,10 +268,8 @@ def _backward(
     vanished = _VANISHED * _largest(grad_unit)
     for t in range(frames - 1, -1, -1):
         if len(out):
-            np.dot(out_back, grad_results[t], grad_result)
-            _add(grad_unit, grad_result.reshape(-1))
-            np.dot(grad_results[t], before[t + 1, :units].T, out_part)
-            _add(grad_out.reshape(-1), out_part.reshape(-1))
+            _add_product(grad_units, out_back, grad_results[t], grad_result)
+            _add_product(grad_out, grad_results[t], before[t + 1, :units].T, out_part)
         gate = gates[t].reshape(-1)
         take = gate[:n]
         keep = gate[n : 2 * n]
@@ -273,8 +278,7 @@ def _backward(
         _back_show(gate[3 * n :], cell, grad_unit, grad_cell, grad_gate[3 * n :])
         _back_take(take, change, grad_cell, grad_gate[:n], grad_gate[2 * n : 3 * n])
         _back_keep(keep, cell_before, grad_cell, grad_gate[n : 2 * n])
-        np.dot(grad_gates, before[t].T, weights_part)
-        _add(grad_weights.reshape(-1), weights_part.reshape(-1))
+        _add_product(grad_weights, grad_gates, before[t].T, weights_part)
         _add(grad_constants.reshape(-1), grad_gate)
         np.dot(back, grad_gates, grad_units)
         # The gradient of an LSTM that is read at the end only decays along the series.
@@ -389,15 +393,12 @@ def _squares_backward(
         _to_gradient(error.reshape(-1), grad_total.reshape(-1))
         grad_change, grad_states = error, error.reshape(-1)
         _add(grad_bias.reshape(-1), grad_states)
-        np.dot(grad_change, activity.T, out_part)
-        _add(grad_out.reshape(-1), out_part.reshape(-1))
+        _add_product(grad_out, grad_change, activity.T, out_part)
         np.dot(out_back, grad_change, grad_activity)
         _where_active(grad_activity.reshape(-1), activity.reshape(-1))
         _add(grad_constant.reshape(-1), grad_activity.reshape(-1))
-        np.dot(grad_activity, now.T, hidden_part)
-        _add(grad_hidden.reshape(-1), hidden_part.reshape(-1))
-        np.dot(hidden_back, grad_activity, inputs_part)
-        _add(grad_inputs[t].reshape(-1), inputs_part.reshape(-1))
+        _add_product(grad_hidden, grad_activity, now.T, hidden_part)
+        _add_product(grad_inputs[t], hidden_back, grad_activity, inputs_part)
         # The error is the state after, minus the state before, minus the predicted change.
         _add(grad_inputs[t].reshape(-1)[:n], grad_states)
         _subtract(grad_inputs[t + 1].reshape(-1)[:n], grad_states)

@@ -84,16 +84,21 @@ class Transition(nn.Module):
         change: Tensor = self.out(hidden)
         return change
 
+    @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """Weights of the hidden layer, (hidden, dimensions) for each input."""
+        return torch.split(self.hidden.weight, list(self.sizes), dim=1)
+
     def constant(self, region: Tensor, person: Tensor) -> Tensor:
         """Return the contribution of parameters to the hidden layer, (samples, items, hidden).
 
         Parameters are constant over frames, so this is computed once.
         """
-        columns = torch.split(self.hidden.weight, list(self.sizes), dim=1)
-        constant = functional.linear(region, columns[1], self.hidden.bias)
+        _, region_weight, person_weight, *_ = self.columns
+        constant = functional.linear(region, region_weight, self.hidden.bias)
         if not self.sizes[2]:
             return constant
-        return constant + functional.linear(person, columns[2])
+        return constant + functional.linear(person, person_weight)
 
     def activity(
         self, state: Tensor, constant: Tensor, network: Tensor, external: Tensor | None
@@ -103,12 +108,12 @@ class Transition(nn.Module):
         `constant` is the result of the method `constant`; the other arguments are those of
         `forward`, with any number of frames.
         """
-        columns = torch.split(self.hidden.weight, list(self.sizes), dim=1)
+        state_weight, _, _, network_weight, external_weight = self.columns
         changing = [state, network.expand(state.shape[:-1]).unsqueeze(-1)]
-        weights = [columns[0], columns[3]]
+        weights = [state_weight, network_weight]
         if external is not None:
             changing.append(external.unsqueeze(-1))
-            weights.append(columns[4])
+            weights.append(external_weight)
         activity = functional.linear(torch.cat(changing, -1), torch.cat(weights, 1))
         return activity.add_(constant)
 

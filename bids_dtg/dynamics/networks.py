@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -79,12 +79,13 @@ class PeopleSeries:
         """Return some people, in the given order."""
         row_of = {label: row for row, label in enumerate(self.people)}
         rows = [row_of[label] for label in people]
-        return replace(self, people=tuple(people), **self._select_rows(rows))
-
-    def _select_rows(self, rows: list[int]) -> dict[str, Any]:
-        keep = None if self.keep is None else self.keep[rows]
-        dof = None if self.dof is None else self.dof[rows]
-        return {"series": self.series[rows], "keep": keep, "dof": dof}
+        values = {stored.name: getattr(self, stored.name) for stored in fields(self)}
+        arrays: dict[str, Any] = {
+            name: array[rows]
+            for name, array in values.items()
+            if isinstance(array, np.ndarray)
+        }
+        return replace(self, people=tuple(people), **arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +111,6 @@ class Networks(PeopleSeries):
     def network_input(self) -> Float32:
         """(people, regions, frames): sum of all regions' series, weighted by the connections."""
         return np.asarray(np.matmul(self.weights, self.series), np.float32)
-
-    def _select_rows(self, rows: list[int]) -> dict[str, Any]:
-        return {**super()._select_rows(rows), "weights": self.weights[rows]}
 
 
 def make_networks(

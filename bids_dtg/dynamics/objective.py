@@ -211,9 +211,7 @@ def _squares_by_kernel(
     inputs = [states.movedim(-1, 1), network.expand(-1, samples, -1).unsqueeze(1)]
     if external is not None:
         inputs.append(external.unsqueeze(1))
-    state_weight, _, _, *input_weights = torch.split(
-        transition.hidden.weight, list(transition.sizes), dim=1
-    )
+    state_weight, _, _, *input_weights = transition.columns
     total = transition_squares(
         torch.cat(inputs, 1).flatten(2),
         torch.cat((state_weight, *input_weights), 1),

@@ -28,7 +28,6 @@ _BATCHES = 1
 _NOISE = 2
 _JUDGING = 3
 _JUDGING_SAMPLES = 8  # posterior samples for the held-out ELBO
-IDENTITY = "identity"  # key of checkpoints
 _LOOKS = 20  # evaluations of the held-out ELBO over all epochs
 _EPSILON = 1e-7  # of Adam, the default of Keras
 _GRADIENT_LIMIT = 1000.0  # largest absolute value of a gradient element
@@ -176,10 +175,6 @@ class NetworkTask(Task):
                 for part in torch.split(pairs, self.recipe.batch_size)
             ]
         return torch.cat(elbos).double().numpy()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        checkpoint[IDENTITY] = self.identity
 
 
 def _line(epoch: dict[str, float], recipe: Recipe) -> str:

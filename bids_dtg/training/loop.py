@@ -30,6 +30,7 @@ from bids_dtg.files.paths import temporary_folder
 
 _BEST = "best.ckpt"
 _LAST = "last.ckpt"
+IDENTITY = "identity"  # key of checkpoints
 _DIGEST_BYTES = hashlib.sha256().digest_size  # at the end of a checkpoint
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # as Lightning names it
 
@@ -37,12 +38,17 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # as Lightning names i
 class Task(lightning.LightningModule):
     """What the loop trains: a Lightning module that appends a record to `history` each epoch."""
 
+    # Digest of everything that past epochs depend on; empty: the folder is of such a digest.
+    identity = ""
+
     def __init__(self) -> None:
         super().__init__()
         self.history: list[dict[str, float]] = []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = self.history
+        if self.identity:
+            checkpoint[IDENTITY] = self.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = checkpoint["history"]

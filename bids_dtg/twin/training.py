@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 
 from bids_dtg.array_types import Float32, Mask
 from bids_dtg.errors import RunError
+from bids_dtg.training.loop import IDENTITY, torch_seed
 from bids_dtg.training.loop import Task as TrainingTask
-from bids_dtg.training.loop import torch_seed
 from bids_dtg.twin.decoding import Windows, answered_of
 from bids_dtg.twin.network import HyperNetwork, MainWeights, ModulatedNetwork, perform
 from bids_dtg.twin.recipe import Recipe
@@ -257,13 +257,9 @@ class TwinTask(TrainingTask):
             f"validation loss {epoch['validation_loss']:.4f} ({epoch['seconds']:.1f} s)"
         )
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["identity"] = self.identity
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        if checkpoint.get("identity") != self.identity:
+        if checkpoint.get(IDENTITY) != self.identity:
             raise RunError(
                 "the training begun here has other people, another recipe or another seed",
                 expected="the same as when it began",

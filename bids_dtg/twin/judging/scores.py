@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bids_dtg.array_types import Floats, Integers, Mask, Values
+from bids_dtg.connectome.parcels import finite_mean
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 # A curve that ends lower predicts too few responses for a distribution.
@@ -36,10 +37,7 @@ def means(values: Values, used: Mask) -> Values:
     >>> means(np.array([1.0, 2.0, 9.0]), np.array([True, True, False]))
     array(1.5)
     """
-    used = used & np.isfinite(values)
-    count = used.sum(axis=-1)
-    total = np.where(used, values, 0.0).sum(axis=-1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return finite_mean(np.where(used, values, np.nan))
 
 
 def choice_agreement(button: Integers, segments: Segments) -> Values:

@@ -98,9 +98,8 @@ class TwinPhantom(RegionPhantom):
             seed=plan.seed,
             cohort=Cohort.DEMO,
         )
-        people = replace(
-            drawn, connectomes=possible_edges(drawn.connectomes, plan.regions)
-        )
+        connectomes = np.stack([possible_edges(edges) for edges in drawn.connectomes])
+        people = replace(drawn, connectomes=connectomes)
         places = draw_positions(
             plan.regions // 2, stream(plan.seed, Purpose.TWIN_PLACES)
         )
@@ -112,7 +111,6 @@ class TwinPhantom(RegionPhantom):
         plan = self.plan
         return draw_rest(
             self.people.connectomes[person],
-            plan.regions,
             stream(plan.seed, Purpose.TWIN_REST, person=person),
             frames=plan.frames,
             persistence=persistence_of(plan.repetition_time_s),
@@ -158,59 +156,55 @@ class TwinPhantom(RegionPhantom):
 _LEAST_EIGENVALUE = 0.05  # smallest one of the series' correlation matrix
 
 
-def possible_edges(edges: Floats, regions: int) -> Float32:
-    """Return connectomes that series can have, approximately the nearest ones.
+def possible_edges(edges: Floats) -> Float32:
+    """Return a connectome that series can have, approximately the nearest one.
 
     Eigenvalues of the correlations below 0.05 become 0.05, and the diagonal is 1 again.
 
     Parameters
     ----------
     edges
-        (..., edges): upper triangle row by row, Fisher z.
-    regions
-        Number of regions, whose pairs are the edges.
+        (edges,): upper triangle row by row, Fisher z.
 
     Returns
     -------
     numpy.ndarray
-        (..., edges); unchanged where all eigenvalues are larger.
+        (edges,); unchanged if all eigenvalues are larger.
 
     Examples
     --------
-    >>> possible_edges(np.arctanh([0.9, 0.9, -0.9]), 3).round(1)
+    >>> possible_edges(np.arctanh([0.9, 0.9, -0.9])).round(1)
     array([ 0.5,  0.5, -0.5], dtype=float32)
-    >>> possible_edges(np.array([0.3, 0.2, 0.1]), 3)
+    >>> possible_edges(np.array([0.3, 0.2, 0.1]))
     array([0.3, 0.2, 0.1], dtype=float32)
     """
-    values, vectors = np.linalg.eigh(correlations(edges, regions))
-    floored = np.maximum(values, _LEAST_EIGENVALUE)
-    nearest = (vectors * floored[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-    sd = np.sqrt(np.diagonal(nearest, axis1=-2, axis2=-1))
-    nearest /= sd[..., :, None] * sd[..., None, :]
-    same = (values >= _LEAST_EIGENVALUE).all(axis=-1, keepdims=True)
-    possible = np.where(same, edges, np.arctanh(upper_edges(nearest)))
-    return possible.astype(np.float32)
+    values, vectors = np.linalg.eigh(correlations(edges))
+    if values[0] >= _LEAST_EIGENVALUE:
+        return edges.astype(np.float32)
+    nearest = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
+    sd = np.sqrt(np.diagonal(nearest))
+    nearest /= np.outer(sd, sd)
+    return np.arctanh(upper_edges(nearest)).astype(np.float32)
 
 
-def correlations(edges: Floats, regions: int) -> Float64:
-    """Return correlations (..., regions, regions) of edges (..., edges) in Fisher z.
+def correlations(edges: Floats) -> Float64:
+    """Return correlations (regions, regions) of edges (edges,) in Fisher z.
 
     Examples
     --------
-    >>> correlations(np.arctanh([0.5]), 2)
+    >>> correlations(np.arctanh([0.5]))
     array([[1. , 0.5],
            [0.5, 1. ]])
     """
-    rows, columns = np.triu_indices(regions, 1)
-    matrix = np.empty((*edges.shape[:-1], regions, regions))
-    matrix[..., range(regions), range(regions)] = 1.0
-    matrix[..., rows, columns] = matrix[..., columns, rows] = np.tanh(edges)
+    from scipy.spatial.distance import squareform
+
+    matrix: Float64 = squareform(np.tanh(edges).astype(np.float64))
+    np.fill_diagonal(matrix, 1.0)
     return matrix
 
 
 def draw_rest(
     edges: Floats,
-    regions: int,
     rng: np.random.Generator,
     *,
     frames: int,
@@ -222,8 +216,6 @@ def draw_rest(
     ----------
     edges
         (edges,): upper triangle row by row, Fisher z, as `possible_edges` returns them.
-    regions
-        Number of regions, whose pairs are the edges.
     rng
         Random generator of the series.
     frames
@@ -240,12 +232,12 @@ def draw_rest(
     --------
     >>> edges = np.array([0.5, -0.2, 0.1])
     >>> rng = np.random.default_rng(0)
-    >>> series = draw_rest(edges, 3, rng, frames=50, persistence=0.5)
+    >>> series = draw_rest(edges, rng, frames=50, persistence=0.5)
     >>> np.arctanh(np.corrcoef(series.T)[np.triu_indices(3, 1)]).round(4)
     array([ 0.5, -0.2,  0.1])
     """
-    white = correlated(rng.standard_normal((frames, regions)), persistence)
+    root = np.linalg.cholesky(correlations(edges))
+    white = correlated(rng.standard_normal((frames, len(root))), persistence)
     # An orthonormal basis of the same series: exactly uncorrelated in this run.
     basis, _ = np.linalg.qr(white - white.mean(axis=0))
-    root = np.linalg.cholesky(correlations(edges, regions))
     return np.asarray(np.sqrt(frames) * basis @ root.T, np.float32)

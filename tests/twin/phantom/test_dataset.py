@@ -114,9 +114,7 @@ def test_event_files_are_read_by_the_tasks_that_ship(phantom, out):
 @given(st.integers(2, 12), st.integers(0, 1000), st.floats(0.0, 0.9))
 def test_series_correlate_exactly_as_asked_for(regions, seed, persistence):
     rng = np.random.default_rng(seed)
-    edges = possible_edges(rng.normal(0.0, 0.4, regions * (regions - 1) // 2), regions)
-    series = draw_rest(edges, regions, rng, frames=40, persistence=persistence)
-    np.testing.assert_allclose(
-        np.corrcoef(series.T), correlations(edges, regions), atol=1e-5
-    )
+    edges = possible_edges(rng.normal(0.0, 0.4, regions * (regions - 1) // 2))
+    series = draw_rest(edges, rng, frames=40, persistence=persistence)
+    np.testing.assert_allclose(np.corrcoef(series.T), correlations(edges), atol=1e-5)
     np.testing.assert_allclose(series.std(axis=0), 1.0, atol=1e-5)
