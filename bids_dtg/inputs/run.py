@@ -245,13 +245,14 @@ class RestRun:
     def inputs(self) -> tuple[Path, ...]:
         """All files on which the run's results depend, without those that would be fetched."""
         transforms = (step.path for step in self.transforms if not step.missing)
-        tables = (self.confounds, self.outliers, self.motion)
         surface_files = self.surfaces.inputs if self.surfaces else ()
-        sides = (self.bold, other_side(self.bold))
         files = (
-            *sides,
+            self.bold,
+            other_side(self.bold),
             self.mask,
-            *tables,
+            self.confounds,
+            self.outliers,
+            self.motion,
             *self.sidecars,
             *transforms,
             *surface_files,
@@ -317,13 +318,9 @@ def having(files: Iterable[NamedFile], **wanted: Wanted) -> list[NamedFile]:
     >>> [file.name.get("space") for file in masks]
     ['T1w', None]
     """
-    fitting = []
-    for file in files:
-        ranks = _ranks(file, wanted)
-        if ranks is not None:
-            fitting.append((list(ranks.values()), file))
-    fitting.sort(key=lambda pair: pair[0])
-    return [file for _, file in fitting]
+    ranked = [(_ranks(file, wanted), file) for file in files]
+    fitting = [(ranks, file) for ranks, file in ranked if ranks is not None]
+    return [file for _, file in sorted(fitting, key=lambda pair: pair[0])]
 
 
 def best(files: Iterable[NamedFile], what: str, **wanted: Wanted) -> NamedFile | None:
@@ -368,16 +365,16 @@ def require_one(paths: Sequence[Path], what: str) -> None:
         )
 
 
-def _ranks(file: NamedFile, wanted: Mapping[str, Wanted]) -> dict[str, int] | None:
-    """Return the position of a file's label among those wanted, by criterion; None: it misfits."""
+def _ranks(file: NamedFile, wanted: Mapping[str, Wanted]) -> list[int] | None:
+    """Return the position of a file's label in each criterion; None: it misfits."""
     labels = {"suffix": file.name.suffix, "extension": file.name.extension}
     labels |= dict(file.name.entities)
-    ranks = {}
+    ranks = []
     for key, allowed in wanted.items():
         choices = allowed if isinstance(allowed, tuple) else (allowed,)
         if labels.get(key) not in choices:
             return None
-        ranks[key] = choices.index(labels.get(key))
+        ranks.append(choices.index(labels.get(key)))
     return ranks
 
 

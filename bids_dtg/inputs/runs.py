@@ -339,7 +339,7 @@ def _study_runs(
     wants_volumes |= rule.sample_on == "template"
     is_dense = rule.model == PARCELS and study.has_dense and not wants_volumes
     run_of_path: dict[Path, RestRun] = {}
-    failed: list[tuple[NamedFile, RunError]] = []
+    failed: dict[NamedFile, RunError] = {}
     for folder in folders:
         try:
             for run in _readable_by_model(
@@ -347,15 +347,16 @@ def _study_runs(
             ):
                 run_of_path[run.bold] = run
         except RunError as err:
-            failed.append((folder, err))
+            failed[folder] = err
     # A session without rest does not matter.
-    unreadable = [
-        (folder, error) for folder, error in failed if any(folder.path.glob(study.rest))
-    ]
+    unreadable = {
+        folder: error
+        for folder, error in failed.items()
+        if any(folder.path.glob(study.rest))
+    }
     if failed and not run_of_path:
-        _, first_error = (unreadable or failed)[0]
-        raise first_error
-    for folder, error in unreadable:
+        raise next(iter((unreadable or failed).values()))
+    for folder, error in unreadable.items():
         warnings.warn(f"{folder.title} is left out: {error}", stacklevel=4)
     chosen = selection.of([run.named for run in run_of_path.values()], title)
     remedy = "remove or move one of the two folders"
@@ -464,11 +465,12 @@ def _functional_paths(folder: Path) -> Iterable[Path]:
 
 
 def _series(files: list[NamedFile]) -> list[NamedFile]:
-    def is_series(file: NamedFile) -> bool:
+    series = []
+    for file in files:
         is_sidecar = file.name.extension.endswith(".json")
-        return file.space == PARCELS or (file.name.suffix == "bold" and not is_sidecar)
-
-    return list(filter(is_series, files))
+        if file.space == PARCELS or (file.name.suffix == "bold" and not is_sidecar):
+            series.append(file)
+    return series
 
 
 def _usable(series: list[NamedFile], title: str, rule: SpaceRule) -> list[NamedFile]:
@@ -633,7 +635,7 @@ def _choices(
     """
     chosen: list[Choice] = []
     refused: list[RunError] = []
-    failed: list[tuple[str, RunError]] = []
+    failed: dict[str, RunError] = {}
     for versions in runs:
         try:
             chosen.append(_choose(versions, rule))
@@ -642,10 +644,10 @@ def _choices(
             # it is; nor if its co-registration is missing, as then files of fMRIPrep are lost.
             refused.append(err)
         except RunError as err:
-            failed.append((versions[0].title, err))
+            failed[versions[0].title] = err
     if failed and not chosen:
-        raise together([*refused, *(error for _, error in failed)])
-    for title, error in failed:
+        raise together([*refused, *failed.values()])
+    for title, error in failed.items():
         warnings.warn(f"{title} is left out: {error}", stacklevel=5)
     return chosen, refused
 

@@ -103,14 +103,11 @@ def narrow(
     if not labels:
         return files
     requested = [plain_label(label, entity) for label in labels]
-
-    def is_requested(file: NamedFile) -> bool:
-        label = file.name.get(entity)
-        if label is None:
-            return False
-        return any(same_label(entity, label, request) for request in requested)
-
-    matching = list(filter(is_requested, files))
+    matching = []
+    for file in files:
+        label = file.name.get(entity) or ""
+        if any(same_label(entity, label, request) for request in requested):
+            matching.append(file)
     if not matching:
         option = OPTIONS[entity]
         existing = _labels(files, entity)

@@ -466,15 +466,15 @@ def _in_text(path: Path) -> StoredMatrix:
     values = read_numbers([row[column:] for row in rows[header:]], path)
     column_names = first_row[column:] if header else []
     row_names = [row[0] for row in rows[header:]] if column else []
-    if column_names and row_names:  # R numbers rows and columns without names
-        if row_names == [str(number + 1) for number in range(len(row_names))]:
+    if names_twice:  # R numbers rows and columns without names
+        numbers = range(1, len(rows))
+        if row_names == [str(number) for number in numbers]:
             row_names = []
-        if column_names == [f"V{number + 1}" for number in range(len(column_names))]:
+        if column_names == [f"V{number}" for number in numbers]:
             column_names = []
     if column_names and row_names and column_names != row_names:
-        pairs = zip(row_names, column_names, strict=False)
-        different = [pair for pair in pairs if len(set(pair)) > 1]
-        row_name, column_name = different[0] if different else ("", "")
+        pairs = zip(row_names, column_names, strict=True)
+        row_name, column_name = next(pair for pair in pairs if len(set(pair)) > 1)
         raise RunError(
             f"{path} has other names in its rows than in its columns: {row_name} and {column_name}",
             expected="the same regions in the same order",
