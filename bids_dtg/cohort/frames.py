@@ -359,10 +359,10 @@ def _find_atlas(atlas: str, keys: Collection[str], root: Path) -> str:
         No table has the atlas; the message names the nearest one.
     """
     names = {}
-    for known_atlas in KNOWN.values():
+    for name, known_atlas in KNOWN.items():
         key = atlas_key(known_atlas.entities)
         if key in keys:
-            names[known_atlas.name] = key
+            names[name] = key
     names |= {key: key for key in keys}
     by_plain = {_plain(name): key for name, key in names.items()}
     plain = _plain(atlas).removeprefix("atlas")

@@ -491,7 +491,6 @@ def surfaces_of_xcpd(
     maker, stays_in_t1w = xcpd_of(anatomy.root)
     roots = [preprocessed] if preprocessed else linked_datasets(anatomy.root)
     lacks: list[RunError] = []
-    in_t1w = None
     for root in (anatomy.root, *roots):
         root_anatomy = replace(anatomy, root=root)
         try:
@@ -504,7 +503,7 @@ def surfaces_of_xcpd(
         image = grey_matter(root_anatomy)
         in_t1w = replace(surfaces, transforms=transforms, grey_matter=image)
         break
-    if in_t1w is None:
+    else:
         searched = "in XCP-D's derivatives or those that it was run on"
         lack = (
             f"there is no transform from T1w to {space} {searched} ({lacks[0].found})"
@@ -567,19 +566,19 @@ def surfaces_on_meshes(
         place = folder.relative_to(anatomy.root)
         on_fs_lr = Sides()
         for side in _SIDES:
-            side_surface = partial(surface, folder, side)
-            middle = side_surface("midthickness", space="fsLR", den="32k", desc=descs)
+            middle = surface(
+                folder, side, "midthickness", space="fsLR", den="32k", desc=descs
+            )
             if middle:
                 on_fs_lr[side] = SurfaceSide((middle,))
         yield f"midthickness on fsLR's mesh of {place}", on_fs_lr
         by_fs_lr = Sides()
         by_fsaverage = Sides()
         for side in _SIDES:
-            side_surface = partial(surface, folder, side)
-            middle = side_surface("midthickness", space=None, den=None, desc=descs)
-            sphere = partial(side_surface, "sphere", den=None)
-            fs_lr = sphere(space="fsLR", desc=_SPHERE_DESCS)
-            fsaverage = sphere(space=("fsaverage", None), desc="reg")
+            side_surface = partial(surface, folder, side, den=None)
+            middle = side_surface("midthickness", space=None, desc=descs)
+            fs_lr = side_surface("sphere", space="fsLR", desc=_SPHERE_DESCS)
+            fsaverage = side_surface("sphere", space=("fsaverage", None), desc="reg")
             if middle and fs_lr:
                 by_fs_lr[side] = SurfaceSide((middle,), fs_lr, fsaverage)
             if middle and fsaverage:

@@ -45,19 +45,6 @@ _LEVELS = ("", "*/", "*/*/", "*/*/*/")
 
 
 @dataclass(frozen=True)
-class NamedAtlas:
-    """An atlas that `--atlases` accepts by name: a row of `atlases.toml`."""
-
-    name: str  # as typed by users
-    # Atlas, and seg and scale if it has several parcellations.
-    entities: Mapping[str, str]
-    facts: Mapping[str, Any]  # licence, what to cite
-    # TemplateFlow's file at 2 mm; None if it ships with the program.
-    pinned: PinnedFile | None = None
-    parcels: Path | None = None  # its parcels of fsLR's mesh; None: it has voxels
-
-
-@dataclass(frozen=True)
 class AtlasFile:
     """A label image, the names of its labels, and its space.
 
@@ -73,6 +60,8 @@ class AtlasFile:
     # These map points of the model's space to the image's; empty if both are in one space.
     transforms: tuple[TransformFile, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)  # licence, what to cite
+    # Of an atlas in `KNOWN`: TemplateFlow's file at 2 mm; None if it ships with the program.
+    pinned: PinnedFile | None = None
 
 
 def entities_of(entities: Mapping[str, str]) -> dict[str, str]:
@@ -116,26 +105,29 @@ def _pairs(name: str) -> dict[str, str]:
     return dict(re.findall(r"(?:^|_)([a-z]+)-([0-9A-Za-z+]+)", name.partition(".")[0]))
 
 
-def _named_atlases() -> Iterable[NamedAtlas]:
+def _named_atlases() -> Iterable[tuple[str, AtlasFile]]:
+    """Yield the rows of `atlases.toml`: the name that `--atlases` takes, and the atlas."""
     groups = tomllib.loads(read_packaged("bids_dtg.inputs", "atlases.toml"))
     for group in groups.values():
         facts = {"License": group["licence"], "ReferencesAndLinks": [group["citation"]]}
         for name, file in group["files"].items():
             middle, *digest_and_size = file.split()
-            pinned = None
+            entities = entities_of(_pairs(middle))
+            stem = f"tpl-{SPACE}_atlas-{atlas_key(entities)}"
+            image = FOLDER / f"tpl-{SPACE}/{stem}_res-2_dseg.nii.gz"
+            atlas = AtlasFile(image, entities, SPACE, facts=facts)
+            if "parcels" in group:
+                parcels = FOLDER.parents[1] / group["parcels"]
+                atlas = replace(atlas, image=parcels, space=SURFACE)
             if digest_and_size:
                 digest, size = digest_and_size
                 location = f"tpl-{SPACE}/tpl-{SPACE}_res-02_{middle}_dseg.nii.gz"
                 pinned = PinnedFile(location, f"md5:{digest}", int(size))
-            shipped = group.get("parcels")
-            parcels = FOLDER.parents[1] / shipped if shipped else None
-            entities = entities_of(_pairs(middle))
-            yield NamedAtlas(name, entities, facts, pinned, parcels)
+                atlas = replace(atlas, image=Path(location), pinned=pinned)
+            yield name, atlas
 
 
-KNOWN: Mapping[str, NamedAtlas] = {
-    atlas.name.casefold(): atlas for atlas in _named_atlases()
-}
+KNOWN: Mapping[str, AtlasFile] = dict(_named_atlases())
 
 
 def find_atlas_files(
@@ -206,22 +198,18 @@ def _find(
     file = _in_datasets(text, space, datasets)
     if file is not None:
         return file
-    atlas = KNOWN.get(text.casefold())
-    if atlas is not None:
-        if atlas.parcels is not None:
-            return AtlasFile(atlas.parcels, atlas.entities, SURFACE, facts=atlas.facts)
-        if atlas.pinned is not None:
-            image = templateflow.atlas(atlas.pinned)
-        else:
-            stem = f"tpl-{SPACE}_atlas-{atlas_key(atlas.entities)}"
-            image = FOLDER / f"tpl-{SPACE}/{stem}_res-2_dseg.nii.gz"
+    for name, atlas in KNOWN.items():
+        if name.casefold() != text.casefold():
+            continue
+        if atlas.space == SURFACE:
+            return atlas
+        image = templateflow.atlas(atlas.pinned) if atlas.pinned else atlas.image
         return replace(_from_image(image, atlas.entities), facts=atlas.facts)
-    names = [atlas.name for atlas in KNOWN.values()]
     raise SettingsError(
         f"{_FLAG}: there is no atlas '{text}'",
-        expected=f"{NONE}, {named(names)} (docs/how-to/regions.md lists all), a name in "
+        expected=f"{NONE}, {named(list(KNOWN))} (docs/how-to/regions.md lists all), a name in "
         "--derivatives atlas=PATH, or the path of a label image or .dlabel.nii file",
-        remedy=did_you_mean(text, names),
+        remedy=did_you_mean(text, KNOWN),
     )
 
 

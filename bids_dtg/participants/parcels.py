@@ -396,9 +396,9 @@ def read_atlases(
     datasets = atlas_datasets(settings.inputs.derivatives)
     # The model's atlas by the name that --atlases takes.
     option = model_atlas
-    for row in KNOWN.values():
-        if atlas_key(row.entities) == model_atlas:
-            option = row.name
+    for name, atlas in KNOWN.items():
+        if atlas_key(atlas.entities) == model_atlas:
+            option = name
             break
     try:
         return choose_atlases(

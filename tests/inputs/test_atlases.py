@@ -51,7 +51,7 @@ def test_the_table_of_names_is_of_templateflows_files():
     assert (
         len({atlas_key(atlas.entities) for atlas in KNOWN.values()}) == len(KNOWN) == 25
     )
-    entry = KNOWN["schaefer100x17"]
+    entry = KNOWN["Schaefer100x17"]
     assert dict(entry.entities) == {
         "atlas": "Schaefer2018",
         "seg": "17n",
@@ -105,7 +105,7 @@ def test_an_atlas_in_another_space_needs_a_transform(tmp_path):
 def test_a_file_of_templateflow_must_lie_there_with_content(tmp_path):
     with pytest.raises(SettingsError, match=r"Schaefer100: .* is missing.*curl -fL"):
         _find("Schaefer100", tmp_path)
-    path = tmp_path / KNOWN["schaefer100"].pinned.location
+    path = tmp_path / KNOWN["Schaefer100"].pinned.location
     path.parent.mkdir(parents=True)
     path.touch()
     with pytest.raises(
