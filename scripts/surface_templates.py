@@ -81,14 +81,14 @@ def make_fsaverage(
     """Return fsaverage5's arrays, with the medial wall of fsLR."""
     arrays: dict[str, np.ndarray] = {}
     for side in SIDES:
-        points, faces = read_surface(
+        points, faces, _ = read_surface(
             folder
             / f"tpl-fsaverage_desc-regfusion_hemi-{side}_den-10k_midthickness.surf.gii"
         )
-        fsaverage_sphere, _ = read_surface(
+        fsaverage_sphere, *_ = read_surface(
             folder / f"tpl-fsaverage_hemi-{side}_den-10k_sphere.surf.gii"
         )
-        fs_lr_sphere, _ = read_surface(
+        fs_lr_sphere, *_ = read_surface(
             fs_lr / f"tpl-fsLR_space-fsaverage_hemi-{side}_den-32k_sphere.surf.gii"
         )
         # A vertex is in the medial wall if the nearest fsLR vertex on fsaverage's sphere is.
@@ -107,11 +107,11 @@ def make_registered(folder: Path, fs_lr: Path) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for side in SIDES:
         stem = f"hemi-{side}_den-32k_sphere.surf.gii"
-        points, _ = read_surface(fs_lr / f"tpl-fsLR_space-fsaverage_{stem}")
-        sphere, _ = read_surface(
+        points, *_ = read_surface(fs_lr / f"tpl-fsLR_space-fsaverage_{stem}")
+        sphere, *_ = read_surface(
             folder / f"tpl-fsaverage_hemi-{side}_den-164k_sphere.surf.gii"
         )
-        fifth, _ = read_surface(
+        fifth, *_ = read_surface(
             folder / f"tpl-fsaverage_hemi-{side}_den-10k_sphere.surf.gii"
         )
         assert np.abs(sphere[: len(fifth)] - fifth).max() < 0.02  # rounding

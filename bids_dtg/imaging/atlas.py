@@ -21,7 +21,7 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import both_sides
-from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
+from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices, vertex_counts
 from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.atlases import LABELS, AtlasFile, atlas_key, find_atlas_files
 from bids_dtg.inputs.run import SURFACE
@@ -218,7 +218,7 @@ def _surface_atlas(file: AtlasFile) -> Atlas:
         entities=file.entities,
         labels=label_of_parcel[parcel],
         parcels=dict(zip(indices, places.names, strict=True)),
-        voxels=np.bincount(parcel[parcel >= 0], minlength=places.number),
+        voxels=vertex_counts(parcel, places),
         file=file,
         surface=places,
     )

@@ -135,10 +135,9 @@ def surface_of(run: RestRun) -> tuple[Mapping[Any, Points], UsedSurface]:
     if not files.sides:
         surface = UsedSurface("template", files.reason, files)
         return template_mesh(files.template), surface
-    cortex = read_own_cortex(files)
-    grey_matter = cortex.grey_matter
+    mesh, grey_matter = read_own_cortex(files)
     if grey_matter is None or not grey_matter.is_displaced:
-        return cortex.mesh, UsedSurface("own", files.reason, files, grey_matter)
+        return mesh, UsedSurface("own", files.reason, files, grey_matter)
     misplaced = (
         f"{files.reason} is not where the person's grey matter is (its mean probability at the "
         f"vertices is {grey_matter.at_vertices:.2f}, and higher after a shift)"

@@ -30,6 +30,8 @@ from bids_dtg.inputs.run import SurfaceFiles, SurfaceSide
 Hemisphere = Literal["L", "R"]
 _Number = TypeVar("_Number", bound=np.generic)
 MeshName = Literal["fsLR", "fsaverage"]
+# Positions (vertices, 3) of the vertices of each hemisphere, RAS+ mm.
+Mesh = Mapping[Hemisphere, Points]
 
 SIDES: tuple[Hemisphere, Hemisphere] = ("L", "R")
 # Value of the BIDS entity den- of each mesh.
@@ -82,8 +84,7 @@ _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 class Template:
     """A standard mesh of both hemispheres, with group anatomy."""
 
-    space: MeshName  # TemplateFlow's name of the mesh
-    points: Mapping[Hemisphere, Points]  # (vertices, 3), midthickness, RAS+ mm
+    points: Mesh  # (vertices, 3), midthickness, RAS+ mm
     faces: Mapping[Hemisphere, Indices]  # (triangles, 3), indices of vertices
     # (vertices,), False on the medial wall.
     cortex: Mapping[Hemisphere, Mask]
@@ -118,7 +119,6 @@ def read_template(space: MeshName) -> Template:
     arrays = read_arrays(f"{space}_den-{DENSITIES[space]}")
     faces = arrays["faces_L"].astype(np.intp)
     return Template(
-        space=space,
         points={
             side: _shared(arrays[f"points_{side}"].astype(np.float64)) for side in SIDES
         },
@@ -178,25 +178,6 @@ def _shared(values: Values) -> Values:
     return values
 
 
-def read_surface(path: Path) -> tuple[Points, Indices]:
-    """Read a surface.
-
-    Returns
-    -------
-    points
-        (vertices, 3), RAS+ mm.
-    faces
-        (triangles, 3), indices of vertices.
-
-    Raises
-    ------
-    RunError
-        It is missing, damaged or not a surface, or has vertices that are not finite.
-    """
-    points, faces, _ = _read_gifti(path)
-    return points, faces
-
-
 class _Parser(_gifti.parse_gifti_fast.GiftiImageParser):  # type: ignore[misc]
     """Refuses values in another file, which nibabel would read from anywhere on the machine."""
 
@@ -225,8 +206,23 @@ def read_gifti(path: Path) -> Any:
         return image
 
 
-def _read_gifti(path: Path) -> tuple[Points, Indices, Points]:
-    """As `read_surface`, with the centre of FreeSurfer's image, 0 if not stated."""
+def read_surface(path: Path) -> tuple[Points, Indices, Points]:
+    """Read a surface of GIFTI.
+
+    Returns
+    -------
+    points
+        (vertices, 3), RAS+ mm.
+    faces
+        (triangles, 3), indices of vertices.
+    centre
+        (3,), centre of FreeSurfer's image (C_RAS); 0 if not stated.
+
+    Raises
+    ------
+    RunError
+        It is missing, damaged or not a surface, or has vertices that are not finite.
+    """
     image = read_gifti(path)
     with reading_image(path, expected="a GIFTI file"):
         points, faces = image.agg_data(("pointset", "triangle"))
@@ -277,9 +273,7 @@ def encode_metrics(
     return content
 
 
-def read_midthickness(
-    files: SurfaceFiles, brain: VoxelPlaces
-) -> Mapping[Hemisphere, Points]:
+def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mesh:
     """Read a participant's surfaces, and bring them to the fsLR mesh and the model's space.
 
     Parameters
@@ -428,7 +422,7 @@ def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Point
 def _read_mesh(path: Path) -> tuple[Points, Indices, Points]:
     """Return points and triangles of a file of GIFTI or FreeSurfer, and its image's centre."""
     if path.name.endswith(_GIFTI):
-        return _read_gifti(path)
+        return read_surface(path)
     with reading_image(path, expected="a surface of FreeSurfer"):
         points, faces, facts = _freesurfer.read_geometry(path, read_metadata=True)
         if "cras" not in facts and "sphere" not in path.name:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,12 +10,12 @@ import numpy as np
 
 from bids_dtg.array_types import Float32, Float64, Floats, Indices, Mask
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import TEMPLATE_GRIDS, Affine, Grid, Points, apply_affine
+from bids_dtg.imaging.grid import TEMPLATE_GRIDS, Affine, Grid, apply_affine
 from bids_dtg.imaging.places import VoxelPlaces, read_statmap_volume, sample_statmap
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import (
     TEMPLATE_SPACE,
-    Hemisphere,
+    Mesh,
     MeshName,
     both_sides,
     read_arrays,
@@ -69,9 +68,7 @@ class Painting:
         return values
 
 
-def voxels_near(
-    mesh: Mapping[Hemisphere, Points], grid: Grid, most_mm: float
-) -> tuple[VoxelPlaces, Indices]:
+def voxels_near(mesh: Mesh, grid: Grid, most_mm: float) -> tuple[VoxelPlaces, Indices]:
     """Return the voxels near a surface, and the nearest of its vertices to each.
 
     Parameters

@@ -115,8 +115,8 @@ class SeriesHeader:
         for side, structure in zip(SIDES, CORTEX, strict=True):
             columns = self.axis.name == structure
             parcel[columns] = parcels_by_side[side][self.axis.vertex[columns]]
-        mesh_parcels = both_sides(parcels_by_side)
-        return ParcelVertices(parcel, vertex_counts(mesh_parcels, parcels))
+        sizes = vertex_counts(both_sides(parcels_by_side), parcels)
+        return ParcelVertices(parcel, sizes)
 
 
 def read_series_header(path: Path) -> SeriesHeader:

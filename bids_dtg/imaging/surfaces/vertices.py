@@ -14,7 +14,7 @@ from bids_dtg.array_types import Float64, Indices, Mask
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import file_state
 from bids_dtg.imaging.grid import Points
-from bids_dtg.imaging.nifti import read_header, read_single
+from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.sampling import LinearSampling
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, mesh_size
 from bids_dtg.imaging.surfaces.meshes import (
@@ -23,6 +23,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     SIDES,
     TEMPLATE_SPACE,
     Hemisphere,
+    Mesh,
     both_sides,
     points_on_fs_lr,
     read_arrays,
@@ -119,7 +120,7 @@ def require_cortex(places: ParcelPlaces) -> None:
 
 def cortex_in_run(
     places: ParcelPlaces,
-    mesh: Mapping[Hemisphere, Points],
+    mesh: Mesh,
     transforms: Sequence[TransformFile],
 ) -> tuple[Points, ParcelVertices]:
     """Return the vertices in parcels (vertices, 3) in a run's space, RAS+ mm, and their parcels.
@@ -175,7 +176,7 @@ def parcels_on_fsaverage(places: ParcelPlaces, vertices: int) -> Indices:
     )
 
 
-def template_mesh(space: str) -> Mapping[Hemisphere, Points]:
+def template_mesh(space: str) -> Mesh:
     """Return the template's vertices (32492, 3) of each hemisphere in one of two templates."""
     if space == TEMPLATE_SPACE:
         return read_template("fsLR").points
@@ -198,16 +199,15 @@ class GreyMatter:
         return self.at_vertices <= max(self.shifted, self.by_centre or 0.0)
 
 
-@dataclass(frozen=True, eq=False)
-class OwnCortex:
-    """A person's cortex at fsLR's vertices, in the space of its files."""
-
-    mesh: Mapping[Hemisphere, Points]  # (32492, 3) of each hemisphere, RAS+ mm
-    grey_matter: GreyMatter | None  # None without an image of its probability
-
-
-def read_own_cortex(files: SurfaceFiles) -> OwnCortex:
+def read_own_cortex(files: SurfaceFiles) -> tuple[Mesh, GreyMatter | None]:
     """Read a person's surfaces, and check them.
+
+    Returns
+    -------
+    mesh
+        Positions of the vertices, in the space of the files.
+    grey_matter
+        Its probability at the vertices; None without an image of it.
 
     Raises
     ------
@@ -241,7 +241,8 @@ def placed_surfaces(files: SurfaceFiles) -> SurfaceFiles:
     """
     if files.in_t1w is None:
         return files
-    fit = Fit.of(read_own_cortex(files).mesh)
+    mesh, _ = read_own_cortex(files)
+    fit = Fit.of(mesh)
     is_near, is_far = fit.within(_NEAR), not fit.within(_FAR)
     by_version = "" if is_near or is_far else f", and by {files.maker}"
     in_t1w = is_far or (not is_near and files.stays_in_t1w)
@@ -267,7 +268,7 @@ class Fit:
     mm: float  # between the means of the vertices
 
     @classmethod
-    def of(cls, mesh: Mapping[Hemisphere, Points]) -> Fit:
+    def of(cls, mesh: Mesh) -> Fit:
         """Fit both hemispheres (32492, 3) together, by least squares."""
         template = both_sides(read_template("fsLR").points)
         points = both_sides(mesh)
@@ -304,7 +305,7 @@ def _read_own_cortex(
     to_t1w: tuple[TransformFile, ...],
     grey_matter: Path | None,
     states: tuple[tuple[int, ...], ...],
-) -> OwnCortex:
+) -> tuple[Mesh, GreyMatter | None]:
     """Read surfaces once for all runs of a person; a change of the files' `states` is noticed."""
     mesh: dict[Hemisphere, Points] = {}
     centre = np.zeros(3)
@@ -317,11 +318,11 @@ def _read_own_cortex(
         file = f"{files.midthickness[0]}, aligned together with its other side,"
         require_position(aligned[side], side, file, remedy=_REMEDY)
     if grey_matter is None:
-        return OwnCortex(mesh, None)
-    return OwnCortex(mesh, _grey_matter_at(grey_matter, mesh, centre))
+        return mesh, None
+    return mesh, _grey_matter_at(grey_matter, mesh, centre)
 
 
-def _aligned(mesh: Mapping[Hemisphere, Points]) -> Mapping[Hemisphere, Points]:
+def _aligned(mesh: Mesh) -> Mesh:
     """Turn, move and scale vertices to the template's of the same numbers (Procrustes)."""
     template = read_template("fsLR").points
     points = both_sides(mesh)
@@ -339,9 +340,7 @@ def _aligned(mesh: Mapping[Hemisphere, Points]) -> Mapping[Hemisphere, Points]:
     return {side: (mesh[side] - middle) @ turn.T + target_middle for side in SIDES}
 
 
-def _grey_matter_at(
-    path: Path, mesh: Mapping[Hemisphere, Points], centre: Points
-) -> GreyMatter:
+def _grey_matter_at(path: Path, mesh: Mesh, centre: Points) -> GreyMatter:
     """Sample the probability of grey matter at some cortical vertices, and beside them."""
     values, affine = read_single(path)
     cortex = read_template("fsLR").cortex
@@ -368,9 +367,7 @@ def inside_mask(path: Path, points: Points) -> Mask:
     RunError
         The file is damaged, or has more than one volume.
     """
-    # First, as this refuses files that are not a single volume.
-    values, _ = read_single(path)
-    header = read_header(path)
-    sampling = LinearSampling(header.shape, header.affine, points)
+    values, affine = read_single(path)
+    sampling = LinearSampling(values.shape, affine, points)
     inside: Mask = sampling.sample(values) > 0.5
     return inside

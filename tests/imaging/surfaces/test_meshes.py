@@ -62,7 +62,7 @@ def test_they_equal_their_sources(shared):
     template = read_template("fsLR")
     for side in SIDES:
         stem = f"tpl-fsLR/tpl-fsLR_desc-regfusion_hemi-{side}_den-32k_midthickness.surf.gii"
-        points, faces = read_surface(folder / stem)
+        points, faces, _ = read_surface(folder / stem)
         np.testing.assert_array_equal(template.points[side], points)
         same = np.sort(template.faces[side], axis=1) == np.sort(faces, axis=1)
         assert same.all()
@@ -73,12 +73,12 @@ def test_they_equal_their_sources(shared):
             > 0
         )
         np.testing.assert_array_equal(template.cortex[side], roi)
-        sphere, _ = read_surface(
+        sphere, *_ = read_surface(
             folder / f"tpl-fsLR/tpl-fsLR_hemi-{side}_den-32k_sphere.surf.gii"
         )
         np.testing.assert_array_equal(fs_lr_sphere(side), sphere)
         stem = f"tpl-fsaverage/tpl-fsaverage_desc-regfusion_hemi-{side}_den-10k_midthickness"
-        points, faces = read_surface(folder / f"{stem}.surf.gii")
+        points, faces, _ = read_surface(folder / f"{stem}.surf.gii")
         np.testing.assert_array_equal(read_template("fsaverage").points[side], points)
         np.testing.assert_array_equal(read_template("fsaverage").faces[side], faces)
 
@@ -232,7 +232,7 @@ def test_fsaverages_sphere_leads_to_the_same_points(tmp_path, copied):
 
 
 def _rewrite(path, change):
-    write_surface(path, *change(*read_surface(path)))
+    write_surface(path, *change(*read_surface(path)[:2]))
 
 
 def _shuffled(points, faces):
@@ -289,7 +289,7 @@ def test_vertices_that_are_not_where_the_template_has_them_are_refused(
 def test_both_sides_are_named_where_vertices_of_one_move_both(tmp_path):
     files = _files(add_fmriprep_surfaces(tmp_path, "01"))
     (right,) = files.sides["R"].files
-    points, faces = read_surface(right)
+    points, faces, _ = read_surface(right)
     points[0] = 1e6
     write_surface(right, points, faces)
     with pytest.raises(RunError, match=r"hemi-L.*, aligned together with its other"):
@@ -389,9 +389,9 @@ def test_points_are_where_their_weights_say(seed, vertices):
 def test_it_equals_workbench(shared, side):
     anat = shared / "data/real/surfaces/sub-HAPPYTEST/anat"
     stem = f"sub-HAPPYTEST_hemi-{side}"
-    points, faces = read_surface(anat / f"{stem}_midthickness.surf.gii")
-    sphere, _ = read_surface(anat / f"{stem}_space-fsLR_desc-reg_sphere.surf.gii")
-    expected, _ = read_surface(
+    points, faces, _ = read_surface(anat / f"{stem}_midthickness.surf.gii")
+    sphere, *_ = read_surface(anat / f"{stem}_space-fsLR_desc-reg_sphere.surf.gii")
+    expected, *_ = read_surface(
         anat / f"{stem}_space-fsLR_den-32k_midthickness.surf.gii"
     )
     moved = sphere_weights(sphere, faces, fs_lr_sphere(side)) @ points

@@ -105,7 +105,7 @@ class Target:
             return _sampling(places, self.grid, self.transforms)
         if self.surfaces is None:
             return painted(places, self.grid.space)
-        mesh = read_own_cortex(self.surfaces).mesh
+        mesh, _ = read_own_cortex(self.surfaces)
         return paint_voxels(places, *voxels_near(mesh, self.grid, OWN_MM))
 
 

@@ -230,7 +230,7 @@ def _template_sampling(bundle: ModelBundle, name: MeshName) -> PointSampling:
 
 
 def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampling:
-    wanted = [points[side] for side in SIDES]
+    wanted = [both_sides(points)]
     if name == "fsLR":
         dense = standard_grayordinates()
         wanted.append(apply_affine(dense.affine, dense.voxel[dense.volume_mask]))
