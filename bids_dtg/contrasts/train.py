@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -269,12 +268,10 @@ class TrainingTask(Task):
         start: Mapping[str, Tensor] | None,
         report: Report,
     ) -> None:
-        super().__init__()
-        self.plan, self._report = plan, report
+        super().__init__(report)
+        self.plan = plan
         self.training_people, self.validation_people = training, validation
         self._plateau_state: dict[str, Any] | None = None
-        self._losses: list[Tensor] = []
-        self._started = 0.0
         with restored_random_state():
             torch.manual_seed(plan.seed)
             self.network = AttentionUNet(
@@ -317,8 +314,7 @@ class TrainingTask(Task):
         return optimiser
 
     def on_train_epoch_start(self) -> None:
-        self._losses = []
-        self._started = time.perf_counter()
+        super().on_train_epoch_start()
         if not self.plan.fixed_statistics:
             return
         for layer in self.network.modules():
@@ -327,9 +323,7 @@ class TrainingTask(Task):
 
     def training_step(self, batch: list[Batch], index: int) -> Tensor:
         loss = torch.stack([self._loss(*self._whole(box)) for box in batch]).mean()
-        self._losses.append(loss.detach())
-        self.log("loss", loss.detach(), prog_bar=True, batch_size=1)
-        return loss
+        return self.logged(loss, 1)
 
     def validation_step(self, batch: list[Batch], index: int) -> None:
         for box in batch:
@@ -348,15 +342,15 @@ class TrainingTask(Task):
         }
         epoch = {
             "epoch": self.current_epoch,
-            "loss": float(torch.stack(self._losses).mean()),
+            "loss": self.epoch_loss,
             **validation,
             "learning_rate": self._plateau.optimizer.param_groups[0]["lr"],
-            "seconds": round(time.perf_counter() - self._started, 1),
+            "seconds": round(self.epoch_seconds, 1),
         }
         self._plateau.step(epoch["validation_loss"])
         self.history.append(epoch)
         number = f"{self.current_epoch + 1}/{self.plan.epochs}"
-        self._report(_LINE.format(number=number, **epoch))
+        self.report(_LINE.format(number=number, **epoch))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -68,16 +67,14 @@ class NetworkTask(Task):
         identity: str,
         report: Callable[[str], None],
     ) -> None:
-        super().__init__()
+        super().__init__(report)
         self.recipe = recipe
         self.seed = seed
         self.identity = identity
-        self._report = report
         # (series, 2), numbers of person and region.
         self.trained = torch.as_tensor(np.argwhere(trained))
         self.held_out = torch.as_tensor(np.argwhere(~trained))
         self._records: list[tuple[Tensor, Tensor]] = []
-        self._started = 0.0
         self._memory: Memory | None = None  # of compiled kernels; None: plain PyTorch
         torch.manual_seed(torch_seed(seed, _WEIGHTS))
         self.model = NetworkModel(recipe, *networks.series.shape)
@@ -120,12 +117,13 @@ class NetworkTask(Task):
         try:
             from bids_dtg.dynamics.kernels import Memory
         except ImportError as err:  # also one that does not go with this NumPy
-            self._report(f"without Numba, training takes four times as long: {err}")
+            self.report(f"without Numba, training takes four times as long: {err}")
         else:
             self._memory = Memory()
 
     def on_train_epoch_start(self) -> None:
-        self._records, self._started = [], time.perf_counter()
+        super().on_train_epoch_start()
+        self._records = []
         torch.manual_seed(torch_seed(self.seed, _NOISE, self.current_epoch))
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.recipe.rate(self.current_epoch)
@@ -134,8 +132,7 @@ class NetworkTask(Task):
         terms = self._terms(batch, self.recipe.samples)
         loss = loss_of(self.model, terms, *self.recipe.term_weights(self.current_epoch))
         self._records.append((loss.detach(), terms.elbo().detach().mean()))
-        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
-        return loss
+        return self.logged(loss, len(batch))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         torch.nn.utils.clip_grad_value_(self.model.parameters(), _GRADIENT_LIMIT)
@@ -152,9 +149,9 @@ class NetworkTask(Task):
         epoch = {"epoch": self.current_epoch, "loss": loss, "elbo": elbo}
         if self._looks() and len(self.held_out):
             epoch["held_out_elbo"] = float(self.elbo(self.held_out).mean())
-        epoch["seconds"] = round(time.perf_counter() - self._started, 1)
+        epoch["seconds"] = round(self.epoch_seconds, 1)
         self.history.append(epoch)
-        self._report(_line(epoch, self.recipe))
+        self.report(_line(epoch, self.recipe))
 
     def _looks(self) -> bool:
         """Return whether the held-out ELBO is computed after this epoch."""

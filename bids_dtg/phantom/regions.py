@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.array_types import Float32, Float64, Indices, Mask
-from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.atomic import atomic_file, write_atomic
 from bids_dtg.files.names import build_name
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.imaging.nifti import encode_integers
@@ -385,11 +384,10 @@ def write_arrays(
     path: Path, labels: Sequence[str], regions: Sequence[str], **arrays: Any
 ) -> None:
     """Write arrays of people, with names of regions, for ``--input-arrays``."""
-    content = io.BytesIO()
-    np.savez_compressed(
-        content, people=np.array(labels), places=np.array(regions), **arrays
-    )
-    write_atomic(path, content.getvalue())
+    with atomic_file(path) as file:
+        np.savez_compressed(
+            file, people=np.array(labels), places=np.array(regions), **arrays
+        )
 
 
 def write_participants(

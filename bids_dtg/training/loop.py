@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _BEST = "best.ckpt"
 _LAST = "last.ckpt"
 IDENTITY = "identity"  # key of checkpoints
 _DIGEST_BYTES = hashlib.sha256().digest_size  # at the end of a checkpoint
+Report = Callable[[str], None]  # gets a line of text after each epoch
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # as Lightning names it
 
 
@@ -41,9 +43,32 @@ class Task(lightning.LightningModule):
     # Digest of everything that past epochs depend on; empty: the folder is of such a digest.
     identity = ""
 
-    def __init__(self) -> None:
+    def __init__(self, report: Report) -> None:
         super().__init__()
         self.history: list[dict[str, float]] = []
+        self.report = report
+        self._losses: list[Tensor] = []
+        self._started = 0.0
+
+    def on_train_epoch_start(self) -> None:
+        self._losses = []
+        self._started = time.perf_counter()
+
+    def logged(self, loss: Tensor, items: int) -> Tensor:
+        """Return the loss of a batch of some items, which now counts in the epoch's."""
+        self._losses.append(loss.detach())
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=items)
+        return loss
+
+    @property
+    def epoch_loss(self) -> float:
+        """Mean loss of the epoch's batches."""
+        return float(torch.stack(self._losses).mean())
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Time since the epoch began."""
+        return time.perf_counter() - self._started
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = self.history
@@ -54,7 +79,6 @@ class Task(lightning.LightningModule):
         self.history = checkpoint["history"]
 
 
-Report = Callable[[str], None]  # gets a line of text after each epoch
 MakeTask = Callable[..., Task]  # its only argument is `report`
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -136,15 +135,12 @@ class TwinTask(TrainingTask):
         identity: str,
         report: Callable[[str], None],
     ) -> None:
-        super().__init__()
+        super().__init__(report)
         self.training_data, self.validation_data = training, validation
         self.recipe, (self.epochs, self.updates) = recipe, length
         self.seed = seed
         self.identity = identity
-        self._report = report
-        self._losses: list[Tensor] = []
         self._skipped = 0
-        self._started = 0.0
 
     @abstractmethod
     def networks(self, data: str, people: Tensor) -> MainWeights:
@@ -188,9 +184,8 @@ class TwinTask(TrainingTask):
         }
 
     def on_train_epoch_start(self) -> None:
-        self._losses = []
+        super().on_train_epoch_start()
         self._skipped = 0
-        self._started = time.perf_counter()
         torch.manual_seed(torch_seed(self.seed, _DROPOUT, self.current_epoch))
 
     def transfer_batch_to_device(
@@ -204,9 +199,7 @@ class TwinTask(TrainingTask):
         data = self.training_data.part(people, segments).to(self.device)
         outputs = perform(self.networks("training", people), data.inputs)
         loss = self.loss("training", people, segments, outputs, data)
-        self._losses.append(loss.detach())
-        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(people))
-        return loss
+        return self.logged(loss, len(people))
 
     def loss(
         self,
@@ -244,14 +237,14 @@ class TwinTask(TrainingTask):
         self.eval()
         epoch = {
             "epoch": self.current_epoch,
-            "loss": float(torch.stack(self._losses).mean()),
+            "loss": self.epoch_loss,
             "validation_loss": self.validation_loss(),
             "skipped": self._skipped,
-            "seconds": round(time.perf_counter() - self._started, 2),
+            "seconds": round(self.epoch_seconds, 2),
         }
         self.train()
         self.history.append(epoch)
-        self._report(
+        self.report(
             f"epoch {self.current_epoch + 1} of at most {self.epochs}: "
             f"loss {epoch['loss']:.4f}, "
             f"validation loss {epoch['validation_loss']:.4f} ({epoch['seconds']:.1f} s)"

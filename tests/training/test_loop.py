@@ -33,7 +33,7 @@ class Lowering(Task):
     def __init__(
         self, end: tuple[int, BaseException] | None, report, losses=()
     ) -> None:
-        super().__init__()
+        super().__init__(report)
         self.weight = torch.nn.Parameter(torch.ones(1))
         self._end = end
         self._said = losses
@@ -205,7 +205,7 @@ class Decaying(Task):
     """Has a gradient that decays to denormal numbers along a series, as in an LSTM."""
 
     def __init__(self, report) -> None:
-        super().__init__()
+        super().__init__(report)
         self.weight = torch.nn.Parameter(torch.full((8,), 0.5))
         self.flushed, self.threads = [], []
 
