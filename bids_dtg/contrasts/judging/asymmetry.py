@@ -8,7 +8,6 @@ people of predicted and measured indices themselves would be too low.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +16,18 @@ from bids_dtg.array_types import Floats, Indices
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.asymmetry import INDEX_PAIRS, Homologues
 from bids_dtg.contrasts.judging.scores import LEFT_RIGHT, Scores, score_maps
-from bids_dtg.contrasts.judging.tables import Row, cells, number
+from bids_dtg.contrasts.judging.tables import (
+    Row,
+    cells,
+    families_of,
+    is_folded,
+    judged,
+    number,
+)
 from bids_dtg.files.columns import Column
 from bids_dtg.stats.correlation import weighted_correlation
 from bids_dtg.stats.paired import wilson_interval
-from bids_dtg.stats.verdict import RULE, Verdict, judge_differences, judge_scores
+from bids_dtg.stats.verdict import RULE, Verdict, judge_scores
 
 _OVER_PEOPLE = "95 % interval over participants"
 _JUDGED = f"{RULE}; not corrected for the number of contrasts"
@@ -143,47 +149,39 @@ def asymmetry_table(scores: Scores, model: str) -> ResultTable:
 
 
 def _row(contrast: str, table: pd.DataFrame) -> Row:
-    families = table["family"].to_numpy()
-    # Intervals and p of a cross-validation are wider, as test people train other folds.
-    folded = bool((table["group"] > 0).any())
-    row: dict[str, Any] = {"contrast": contrast}
-    above = table["r"] - table["group_r"]
-    columns = {
-        "r": table["r"],
-        "group_r": table["group_r"],
-        "residual_r": table["residual_r"],
-        "r_minus_group_average": above,
-    }
-    for name, values in columns.items():
-        verdict = judge_differences(values.to_numpy(), families, cross_validated=folded)
-        row[name] = cells(verdict.difference.within(-1.0, 1.0))
+    columns = {name: table[name] for name in ("r", "group_r", "residual_r")}
+    columns["r_minus_group_average"] = table["r"] - table["group_r"]
+    verdicts = {name: judged(table, values) for name, values in columns.items()}
+    above = verdicts["r_minus_group_average"]
     identified = table["identification"]
-    index = _judge_index(table, folded)
+    index = _judge_index(table)
     return {
-        **row,
-        "people": verdict.people,
+        "contrast": contrast,
+        **{
+            name: cells(verdict.difference.within(-1.0, 1.0))
+            for name, verdict in verdicts.items()
+        },
+        "people": above.people,
         "identification": cells(wilson_interval(identified.mean(), len(identified))),
-        "p": number(verdict.table_p, 5),
-        "verdict": verdict.word,
+        "p": number(above.table_p, 5),
+        "verdict": above.word,
         "index_r": cells(index.difference.within(-1.0, 1.0)),
         "index_p": number(index.table_p, 5),
         "index_verdict": index.word,
     }
 
 
-def _judge_index(table: pd.DataFrame, folded: bool) -> Verdict:
+def _judge_index(table: pd.DataFrame) -> Verdict:
     """Judge the correlation over people of predicted with measured indices."""
+    folded = is_folded(table)
     table = table.dropna(subset=["index_predicted", "index_measured"])
     predicted = table["index_predicted"].to_numpy(np.float64)
     measured = table["index_measured"].to_numpy(np.float64)
-    families = table["family"].to_numpy()
-    people = len(np.unique(families))
-    if not len(table):
-        return Verdict.unknown(people)
+    families = families_of(table)
     verdict = judge_scores(
         lambda counts: weighted_correlation(predicted, measured, counts),
         len(table),
         families=families,
         cross_validated=folded,
     )
-    return verdict or Verdict.unknown(people)
+    return verdict or Verdict.unknown(len(np.unique(families)))

@@ -355,7 +355,7 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
                 comparisons.append(("", score, name, difference))
     rows = []
     for question, score, name, difference in comparisons:
-        verdict = _judged(table, difference)
+        verdict = judged(table, difference)
         word: str = verdict.word
         fitted_to_others = not question and not _is_individual(scores.of(name))
         if fitted_to_others and word == BETTER:
@@ -365,9 +365,7 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
                 "question": question or None,
                 "score": score,
                 "against": name,
-                "people": verdict.people,
-                "difference": cells(verdict.difference),
-                "p": number(verdict.table_p, 5),
+                **verdict_cells(verdict),
                 "verdict": word,
             }
         )
@@ -522,22 +520,21 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
         means = r[in_set].groupby(level="person", sort=False).mean()
         verdict = Verdict.unknown(len(means))
         if labels[0] in old_contrasts:
-            verdict = _judged(after[in_set], means["after"] - means["before"])
+            verdict = judged(after[in_set], means["after"] - means["before"])
         verdicts.append(verdict)
         rows.append(
             {
                 "contrast": title,
                 "tuned": labels[0] in tuned,
-                "people": verdict.people,
                 **{key: number(means[key].mean()) for key in names},
-                "difference": cells(verdict.difference),
             }
         )
     mean_rows = len(rows) - len(contrasts)
     verdicts = [*verdicts[:mean_rows], *corrected(verdicts[mean_rows:])]
     for row, verdict in zip(rows, verdicts, strict=True):
-        row["p"] = number(verdict.table_p, 5)
-        row["verdict"] = None if row["before"] is None else verdict.word
+        row |= verdict_cells(verdict)
+        if row["before"] is None:
+            row["verdict"] = None
     return rows
 
 
@@ -588,7 +585,7 @@ def by_person(table: pd.DataFrame, score: str) -> pd.Series[float]:
     A contrast without residual r, because everybody's prediction is the same, counts as 0; if no
     contrast has one, all are NaN.
     """
-    return _counted(table, score).groupby(level="person", sort=False).mean()
+    return _by_person(_counted(table, score))
 
 
 def number(value: float, digits: int = 4) -> float | None:
@@ -601,6 +598,16 @@ def cells(interval: Interval) -> list[float | None] | None:
     if not np.isfinite(interval.mean):
         return None
     return [number(interval.mean), number(interval.low), number(interval.high)]
+
+
+def verdict_cells(verdict: Verdict) -> Row:
+    """Return the cells of a table on a verdict."""
+    return {
+        "people": verdict.people,
+        "difference": cells(verdict.difference),
+        "p": number(verdict.table_p, 5),
+        "verdict": verdict.word,
+    }
 
 
 def _interval(
@@ -622,8 +629,7 @@ def _is_individual(table: pd.DataFrame) -> bool:
 
 def _r_minus_own_mean(table: pd.DataFrame) -> pd.Series[float]:
     """Return each person's r minus that of the model's mean prediction, mean over contrasts."""
-    difference = table["r"] - table["own_mean_r"]
-    return difference.groupby(level="person", sort=False).mean()
+    return _by_person(table["r"] - table["own_mean_r"])
 
 
 def _difference(
@@ -631,8 +637,7 @@ def _difference(
 ) -> pd.Series[float]:
     """Return each person's difference in a score, averaged over contrasts that both models have."""
     opponent_score = _counted(opponent, score).reindex(table.index)
-    difference = _counted(table, score) - opponent_score
-    return difference.groupby(level="person", sort=False).mean()
+    return _by_person(_counted(table, score) - opponent_score)
 
 
 def _wide(values: pd.Series[float]) -> Float64:
@@ -642,27 +647,31 @@ def _wide(values: pd.Series[float]) -> Float64:
     return wide.to_numpy(np.float64)
 
 
-def _families(table: pd.DataFrame) -> Indices:
+def _by_person(values: pd.Series[float]) -> pd.Series[float]:
+    """Return means over contrasts, by person."""
+    return values.groupby(level="person", sort=False).mean()
+
+
+def families_of(table: pd.DataFrame) -> Indices:
     """Return the number of each person's family, (people,)."""
     return table["family"].groupby(level="person", sort=False).first().to_numpy()
 
 
-def _is_folded(table: pd.DataFrame) -> bool:
+def is_folded(table: pd.DataFrame) -> bool:
     """Return whether people were scored by cross-validation."""
     return bool((table["group"] > 0).any())
 
 
-def _judged(table: pd.DataFrame, differences: pd.Series[float]) -> Verdict:
+def judged(table: pd.DataFrame, differences: pd.Series[float]) -> Verdict:
+    """Judge differences by person; those of a cross-validation spread more, see `judge_scores`."""
     return judge_differences(
-        differences.to_numpy(), _families(table), cross_validated=_is_folded(table)
+        differences.to_numpy(), families_of(table), cross_validated=is_folded(table)
     )
 
 
 def _spread(table: pd.DataFrame, differences: pd.Series[float] | Float64) -> Float64:
     """Return families' differences, widened for cross-validation (`spread_as_learnt`)."""
-    family_differences = family_means(np.asarray(differences), _families(table))
-    return (
-        spread_as_learnt(family_differences)
-        if _is_folded(table)
-        else family_differences
-    )
+    family_differences = family_means(np.asarray(differences), families_of(table))
+    if is_folded(table):
+        return spread_as_learnt(family_differences)
+    return family_differences
