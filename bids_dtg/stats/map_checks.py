@@ -8,11 +8,12 @@ and the user decides. Voxels may also be parcels here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from bids_dtg.array_types import Float64, Floats, Indices
+from bids_dtg.stats.correlation import correlation
 
 LEAST_COVERAGE = 0.5  # a map that covers a smaller share of the voxels is not used
 USUAL_COVERAGE = 0.75  # a map that covers a smaller share is reported
@@ -67,22 +68,15 @@ class MapFigures:
 
 
 @dataclass(frozen=True)
-class GroupFigures:
-    """How a map compares with the mean of the other people's maps; NaN where not known."""
-
-    r: float  # correlation with the mean of the others
-    side_r: float  # the same for the left-right differences
-
-
-@dataclass(frozen=True)
 class Checked:
-    """A map's metrics and what is wrong with it."""
+    """A map's metrics and what is wrong with it; NaN where there are too few people to compare."""
 
     figures: MapFigures
-    group: GroupFigures | None  # None: too few people to compare with
-    scale: float  # standard deviation over the group's median; NaN where not known
-    findings: Mapping[str, str] = field(default_factory=dict)  # kind -> words
-    usual_side_r: float = np.nan  # the group's median of `GroupFigures.side_r`
+    findings: Mapping[str, str]  # kind -> words
+    scale: float = np.nan  # standard deviation over the group's median
+    r: float = np.nan  # correlation with the mean of the other people's maps
+    side_r: float = np.nan  # the same for the left-right differences
+    usual_side_r: float = np.nan  # the group's median of `side_r`
 
 
 def map_figures(values: Floats) -> MapFigures:
@@ -128,12 +122,9 @@ def check_maps(maps: Sequence[Floats], mirror: Indices) -> list[Checked]:
     In the order of the maps; with fewer than `LEAST_PEOPLE` maps, they are not compared.
     """
     figures = [map_figures(values) for values in maps]
-    sds = np.array([np.nanstd(values, dtype=np.float64) for values in maps])
     if len(maps) < LEAST_PEOPLE:
-        return [
-            Checked(figure, None, np.nan, _coverage_findings(figure))
-            for figure in figures
-        ]
+        return [Checked(figure, _coverage_findings(figure)) for figure in figures]
+    sds = np.array([np.nanstd(values, dtype=np.float64) for values in maps])
     # A sample of the voxels, then mirrored pairs, each pair once.
     sample = _sample(len(mirror))
     paired = sample[mirror[sample] > sample]
@@ -145,7 +136,7 @@ def check_maps(maps: Sequence[Floats], mirror: Indices) -> list[Checked]:
         finite = np.isfinite(values)
         total += np.where(finite, values, 0.0) / (sd or 1.0)
         count += finite
-    group_figures = []
+    correlations = []  # r and side_r of each map
     for map_values, sd in zip(maps, sds, strict=True):
         values = np.asarray(map_values[places], np.float64)
         finite = np.isfinite(values)
@@ -153,8 +144,8 @@ def check_maps(maps: Sequence[Floats], mirror: Indices) -> list[Checked]:
         rest_count = count - finite
         rest_mean = rest_total / np.maximum(rest_count, 1)
         rest_mean = np.where(rest_count > 0, rest_mean, np.nan)
-        group_figures.append(_compare(values, rest_mean, len(sample)))
-    return _judge(figures, group_figures, sds)
+        correlations.append(_compare(values, rest_mean, len(sample)))
+    return _judge(figures, sds, np.array(correlations))
 
 
 def judge_person(maps: Sequence[Checked]) -> dict[str, str]:
@@ -164,11 +155,7 @@ def judge_person(maps: Sequence[Checked]) -> dict[str, str]:
     -------
     Kind of finding -> words; empty with fewer than `LEAST_TOGETHER` contrasts that can be judged.
     """
-    sides = [
-        checked.group.side_r
-        for checked in maps
-        if checked.group is not None and checked.usual_side_r >= _SIDE_HINT
-    ]
+    sides = [checked.side_r for checked in maps if checked.usual_side_r >= _SIDE_HINT]
     if len(sides) < LEAST_TOGETHER or np.median(sides) >= -_SIDE_HINT:
         return {}
     return {
@@ -177,45 +164,41 @@ def judge_person(maps: Sequence[Checked]) -> dict[str, str]:
     }
 
 
-def _compare(values: Floats, mean: Floats, size: int) -> GroupFigures:
-    """Compare a map with the others' mean, by its first `size` values and by mirrored pairs."""
+def _compare(values: Floats, mean: Floats, size: int) -> tuple[Floats, Floats]:
+    """Return r with the others' mean, of a map's first `size` values and of mirrored pairs."""
 
     def difference_of_sides(row: Floats) -> Floats:
         first, mirrored = np.split(row[size:], 2)
         return first - mirrored
 
-    side_r = _r(difference_of_sides(values), difference_of_sides(mean))
-    return GroupFigures(_r(values[:size], mean[:size]), side_r)
+    sides = difference_of_sides(values), difference_of_sides(mean)
+    return correlation(values[:size], mean[:size]), correlation(*sides)
 
 
 def _judge(
-    map_figures: Sequence[MapFigures],
-    group_figures: Sequence[GroupFigures],
-    sds: Float64,
+    map_figures: Sequence[MapFigures], sds: Float64, correlations: Float64
 ) -> list[Checked]:
-    r = np.array([group.r for group in group_figures])
-    sides = np.array([group.side_r for group in group_figures])
-    usual_sd = _median(sds[sds > 0])
-    usual_r = _median(r)
-    usual_side = _median(sides)
-    spread = _MAD_TO_SD * _median(np.abs(r - usual_r))
+    """Return what is wrong with maps; `correlations` are their r and side_r, (maps, 2)."""
+    scales = sds / _median(sds[sds > 0])
+    usual_r, usual_side = _median(correlations[:, 0]), _median(correlations[:, 1])
+    spread = _MAD_TO_SD * _median(np.abs(correlations[:, 0] - usual_r))
     checked = []
-    for figures, group, sd in zip(map_figures, group_figures, sds, strict=True):
+    rows = zip(map_figures, scales.tolist(), correlations.tolist(), strict=True)
+    for figures, scale, (r, side_r) in rows:
         findings = _coverage_findings(figures)
-        scale = sd / usual_sd
         if scale > SCALE_FACTOR or scale < 1 / SCALE_FACTOR:
             findings["scale"] = f"its scale is {scale:.3g} times the group's median"
         most_swapped = -max(LEAST_SIDE_R, usual_side / 2)
-        if usual_side >= LEAST_SIDE_R and group.side_r < most_swapped:
+        if usual_side >= LEAST_SIDE_R and side_r < most_swapped:
             findings["mirrored"] = (
                 f"left and right look swapped: the left-right difference correlates "
-                f"{group.side_r:.2f} with other people's (median {usual_side:.2f})"
+                f"{side_r:.2f} with other people's (median {usual_side:.2f})"
             )
-        if not findings and usual_r - group.r > max(LEAST_DROP, _OUTLIER_Z * spread):
+        if not findings and usual_r - r > max(LEAST_DROP, _OUTLIER_Z * spread):
             findings["outlier"] = (
-                f"it correlates {group.r:.2f} with other people's mean (median {usual_r:.2f})"
+                f"it correlates {r:.2f} with other people's mean (median {usual_r:.2f})"
             )
-        checked.append(Checked(figures, group, float(scale), findings, usual_side))
+        checked.append(Checked(figures, findings, scale, r, side_r, usual_side))
     return checked
 
 
@@ -232,14 +215,3 @@ def _coverage_findings(figures: MapFigures) -> dict[str, str]:
 
 def _sample(size: int) -> Indices:
     return np.linspace(0, size - 1, min(size, _SAMPLE), dtype=np.intp)
-
-
-def _r(x: Floats, y: Floats) -> float:
-    """Return the correlation over shared values; NaN if fewer than 3, or if one is constant."""
-    shared = np.isfinite(x) & np.isfinite(y)
-    if shared.sum() < 3:
-        return float("nan")
-    x = x[shared] - x[shared].mean()
-    y = y[shared] - y[shared].mean()
-    size = float(np.linalg.norm(x) * np.linalg.norm(y))
-    return float(x @ y) / size if size > 0 else float("nan")

@@ -59,7 +59,7 @@ def test_nothing_is_found_in_maps_that_share_half_of_their_variance(places, mirr
         assert [dict(person_check.findings) for person_check in checked] == [
             {}
         ] * PEOPLE
-        assert all(person_check.group.r > 0.5 for person_check in checked)
+        assert all(person_check.r > 0.5 for person_check in checked)
 
 
 def test_a_mirrored_map_is_found(places, mirror):
@@ -99,7 +99,7 @@ def test_fewer_people_than_five_are_not_compared(places, mirror):
     maps = maps[: LEAST_PEOPLE - 1]
     maps[0] = mirrored(mirror, maps[0]) * 1000
     checks = check_maps(maps, mirror)
-    assert all(item.group is None and not item.findings for item in checks)
+    assert all(np.isnan(item.r) and not item.findings for item in checks)
     assert judge_person(checks) == {}
 
 

@@ -162,16 +162,15 @@ def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
 
 def _figures(checked: Checked) -> dict[str, float]:
     """Return the figures of a map, by column."""
-    alone, group = checked.figures, checked.group
-    figures = {
+    alone = checked.figures
+    return {
         "coverage": alone.coverage,
         "equal": alone.equal,
         "sd": alone.sd,
         "scale": checked.scale,
+        "r": checked.r,
+        "side_r": checked.side_r,
     }
-    return (
-        figures if group is None else figures | {"r": group.r, "side_r": group.side_r}
-    )
 
 
 def _lines(maps: Sequence[tuple[Mapping[str, Any], Findings]]) -> list[str]:
