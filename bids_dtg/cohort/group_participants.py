@@ -30,7 +30,7 @@ from bids_dtg.errors import (
     SettingsError,
 )
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
-from bids_dtg.files.foreign import plain_number, read_table
+from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind, plain_label
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.regions import NODE, RELMAT, read_numbers
@@ -136,10 +136,15 @@ class GroupParticipants:
             for label in self.labels
         )
 
+    @property
+    def _any_site_column(self) -> Column | None:
+        """The table's column of sites."""
+        return None if self.table is None else self.table.first_of(SITE_COLUMNS)
+
     @cached_property
     def site_column(self) -> Column | None:
         """The table's column of sites, if these people are from two sites or more."""
-        column = None if self.table is None else self.table.first_of(SITE_COLUMNS)
+        column = self._any_site_column
         if column is None:
             return None
         sites = {column.texts.get(label) for label in self.labels}
@@ -162,16 +167,11 @@ class GroupParticipants:
     @property
     def words_on_sites(self) -> list[str]:
         """A line on sites that count as missing or seem to be meant so, and people without one."""
-        column = None if self.table is None else self.table.first_of(SITE_COLUMNS)
+        column = self._any_site_column
         if column is None:
             return []
-        names = {
-            label: site
-            for label, site in column.texts.items()
-            if plain_number(site) is None
-        }
         meanings = "no site", "a site"
-        notes = words_for_missing(names, column.missing, self.labels, meanings)
+        notes = words_for_missing(column.words, column.missing, self.labels, meanings)
         lacking = [f"sub-{label}" for label in self.labels if label not in column.texts]
         if lacking and self.site_column is not None:
             people = counted(len(lacking), "participant")

@@ -91,7 +91,7 @@ class Column:
     @cached_property
     def _cells_as_numbers(self) -> Mapping[str, float]:
         """The cells as finite numbers, by label; empty if any cell is not one."""
-        if self._words:
+        if self.words:
             return {}
         return {label: float(text) for label, text in self.texts.items()}
 
@@ -116,7 +116,7 @@ class Column:
         """
         if self.listed_levels or plain_column(self.name) in _NAMES:
             return None
-        words = self._words
+        words = self.words
         cells = len(self.texts)
         with_comma = any(map(_WITH_COMMA.fullmatch, words.values()))
         mostly_numbers = cells >= _FEWEST_CELLS and 2 * len(words) < cells
@@ -126,7 +126,7 @@ class Column:
         return named([f"'{visible(text)}' of sub-{label}" for label, text in in_order])
 
     @property
-    def _words(self) -> dict[str, str]:
+    def words(self) -> dict[str, str]:
         """The cells that are not numbers, by label."""
         return {
             label: text
@@ -146,7 +146,7 @@ class Column:
         if self.fault is not None:
             raise self.fault
         if self.stray:
-            has_numbers = len(self.texts) > len(self._words)
+            has_numbers = len(self.texts) > len(self.words)
             numbers = ", and numbers for the others" if has_numbers else ""
             raise SettingsError(
                 f"{self.name} has {self.stray}{numbers}",

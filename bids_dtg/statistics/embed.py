@@ -118,15 +118,19 @@ class _Layout:
     umap: Float64 | None  # (points, 2)
     clusters: tuple[Row, ...] = ()
 
-    @property
-    def coordinates(self) -> Iterator[Row]:
-        """Each point's row of a table, without its contrast."""
+    def rows(self, tasks: Mapping[str, str]) -> Iterator[Row]:
+        """Yield each point's row of a table; `tasks` are of contrasts."""
         for number, scores in enumerate(self.scores[:, :_AXES]):
             row: Row = {f"pc{axis}": score for axis, score in enumerate(scores, 1)}
             row["participant_id"] = f"sub-{self.people[number]}"
             row["features"] = self.kind.name
             if self.umap is not None:
                 row["umap1"], row["umap2"] = self.umap[number]
+            if self.contrasts:
+                contrast = self.contrasts[number]
+                row |= {"contrast": contrast, "task": tasks.get(contrast) or None}
+            else:
+                row["distance"] = self.from_mean[number]
             yield row
 
 
@@ -332,19 +336,11 @@ def _write(
     tasks = people.tasks
     people_layouts = [layout for layout in layouts if not layout.contrasts]
     map_layouts = [layout for layout in layouts if layout.contrasts]
-    rows = [
-        {**row, "distance": distance}
-        for layout in people_layouts
-        for row, distance in zip(layout.coordinates, layout.from_mean, strict=True)
-    ]
+    rows = [row for layout in people_layouts for row in layout.rows(tasks)]
     words = "A participant; signs make the largest score of each component positive"
     results.table("desc-people_coordinates", ResultTable(_PEOPLE, rows, words))
     if map_layouts:
-        rows = [
-            {**row, "contrast": contrast, "task": tasks.get(contrast) or None}
-            for layout in map_layouts
-            for row, contrast in zip(layout.coordinates, layout.contrasts, strict=True)
-        ]
+        rows = [row for layout in map_layouts for row in layout.rows(tasks)]
         words = "A map of a participant and a contrast"
         results.table("desc-maps_coordinates", ResultTable(_MAPS, rows, words))
     clusters = [row for layout in layouts for row in layout.clusters]

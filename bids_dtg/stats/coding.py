@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bids_dtg.array_types import Float64, Floats, Indices, Mask
-
-Rows = Mask | Indices
+from bids_dtg.array_types import Float64, Floats, Mask
 
 _NOTHING = 1e-8  # a residual below this share of the column is rounding error
 _ROUNDING = 1e-9  # a spread below this share of the column's size is rounding error
@@ -21,10 +19,6 @@ class Coded:
 
     names: tuple[str, ...]  # of the columns; a level's column is called "site: B"
     values: Float64  # (people, columns)
-
-    def of(self, people: Rows) -> Coded:
-        """Return the rows of some people."""
-        return Coded(self.names, self.values[people])
 
 
 def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) -> Coded:
@@ -69,7 +63,7 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
     return Coded(tuple(names), np.concatenate(parts, axis=1).astype(np.float64))
 
 
-def scaled(columns: Float64, people: Rows | slice = slice(None)) -> Float64:
+def scaled(columns: Float64, people: Mask | slice = slice(None)) -> Float64:
     """Return centred columns divided by their ranges; 0 where values only differ by rounding.
 
     Whole numbers, such as times in ms, are exact: they differ by more than that.
