@@ -21,11 +21,12 @@ from bids_dtg.cohort.maps import (
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_name, parse_name
+from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.notices import counted, say
-from bids_dtg.report.contents import NOT_MEASURED, AverageFiles, MapFile, sidecar_of
+from bids_dtg.report.contents import NOT_MEASURED, AverageFiles, MapFile
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__
 

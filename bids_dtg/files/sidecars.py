@@ -6,8 +6,8 @@ import math
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, TypeVar
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import is_stub, read_json_object
@@ -25,6 +25,18 @@ LONGEST_TR_SECONDS = 20.0
 EXPECTED_TR = f"seconds between frames, above 0 and at most {LONGEST_TR_SECONDS:g}"
 # Key of the degrees of freedom that remain after cleaning, as the cleaning program wrote it.
 RESIDUAL_DOF = "ResidualDegreesOfFreedom"
+_Path = TypeVar("_Path", bound=PurePath)
+
+
+def sidecar_of(file: _Path) -> _Path:
+    """Return the path of the JSON sidecar beside a file with a BIDS name.
+
+    Examples
+    --------
+    >>> sidecar_of(Path("sub-01_task-rest_bold.nii.gz")).name
+    'sub-01_task-rest_bold.json'
+    """
+    return file.with_name(file.name.partition(".")[0] + ".json")
 
 
 def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, ...]]:
@@ -215,7 +227,7 @@ def applies_to(sidecar: BidsName, file: BidsName) -> bool:
 def sidecars_of(bold: Path, root: Path) -> Iterator[Path]:
     """Yield the JSON files that apply to a BOLD file of a dataset, nearest first."""
     name = replace(parse_name(bold.name), suffix="bold")
-    beside = bold.with_name(bold.name.removesuffix(name.extension) + ".json")
+    beside = sidecar_of(bold)
     if beside.exists() or beside.is_symlink():
         yield beside
     folders = [bold.parent, *bold.parent.parents]

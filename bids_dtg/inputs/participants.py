@@ -186,13 +186,14 @@ class Column:
         if not isinstance(listed, Mapping | list):
             return self
         meanings = {str(level): _meaning(listed, level) for level in listed}
-        codes = [
-            level
-            for level, meaning in meanings.items()
-            if self._says_missing(meaning or level) or _is_outside(level, description)
-        ]
+        codes: dict[str, str] = {}  # and why each of them means that there is no value
+        for level, meaning in meanings.items():
+            if self._says_missing(meaning or level):
+                codes[level] = f"'{visible(meaning)}'" if meaning else "as it says"
+            elif _is_outside(level, description):
+                codes[level] = "outside its range"
         levels = tuple(level for level in meanings if level not in codes)
-        column, notes = self._without(codes, meanings, file)
+        column, notes = self._without(codes, file)
         units = str(description.get("Units") or "")
         if units.strip().casefold() not in NONE or not levels:
             return dataclasses.replace(column, notes=tuple(notes))
@@ -223,11 +224,11 @@ class Column:
         }
 
     def _without(
-        self, codes: Sequence[str], meanings: Mapping[str, str], file: Path
+        self, codes: Mapping[str, str], file: Path
     ) -> tuple[Column, list[str]]:
         """Return the column without cells that are codes, and a note on each code that occurs."""
         texts, notes = dict(self.texts), []
-        for code in codes:
+        for code, why in codes.items():
             number = plain_number(code)
             coded = [
                 label
@@ -237,9 +238,6 @@ class Column:
             for label in coded:
                 del texts[label]
             if coded:
-                why = f"'{visible(meanings[code])}'" if meanings[code] else "as it says"
-                if not self._says_missing(meanings[code] or code):
-                    why = "outside its range"
                 people = f"{counted(len(coded), 'participant')} without a value"
                 notes.append(
                     f"{self.name}: {code} is a code of missing values in {file.name} ({why}), "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bids_dtg.errors import RunError, did_you_mean
 from bids_dtg.files.names import same_label
+from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import (
     NATIVE,
@@ -254,12 +255,8 @@ def template_of(file: NamedFile) -> str:
 
 def anatomy_of(bold: NamedFile, rule: SpaceRule) -> Anatomy:
     """Return the anatomy of a run, of the T1w image that the run's sidecars name."""
-    stem = bold.path.name.removesuffix(bold.name.extension)
-    series_sidecar = bold.path.with_name(f"{stem}.json")
-    transform_sidecars = [
-        file.path.with_suffix(".json") for file in _run_transforms(bold)
-    ]
-    sidecars = (series_sidecar, *transform_sidecars)
+    files = (bold, *_run_transforms(bold))
+    sidecars = tuple(sidecar_of(file.path) for file in files)
     return Anatomy(
         rule.root, bold.participant, bold.session, rule.templateflow, sidecars
     )

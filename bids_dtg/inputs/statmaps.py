@@ -14,6 +14,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError, did_y
 from bids_dtg.files.foreign import files_below, matching, read_text, read_toml, reading
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.paths import named_paths
+from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.inputs.anatomy import SURFACE_TEMPLATES
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, only_path, seen
 from bids_dtg.inputs.run import (
@@ -494,7 +495,7 @@ def _by_names(root: Path) -> Iterator[StatMap]:
                 contrast=entities["contrast"],
                 files={statistics[0]: path},
                 task=entities.get("task"),
-                space=space or stated_space(_sidecars(path, name.extension, root)),
+                space=space or stated_space(_sidecars(path, root)),
                 run="-".join(run_labels) or None,
             )
 
@@ -504,15 +505,11 @@ def _space_of(path: Path, label: str) -> str:
     return PARCELS if path.name.endswith(_OF_PARCELS) else template_name(label)
 
 
-def _sidecars(path: Path, extension: str, root: Path) -> list[Path]:
+def _sidecars(path: Path, root: Path) -> list[Path]:
     """Return the places of the sidecars of a map, of its contrast and of all maps."""
-    stem = path.name.removesuffix(extension)
-    stem_of_contrast = re.sub(r"_stat-[0-9A-Za-z]+", "", stem)
-    return [
-        path.with_name(f"{stem}.json"),
-        path.with_name(f"{stem_of_contrast}.json"),
-        root / "statmap.json",
-    ]
+    beside = sidecar_of(path)
+    of_contrast = re.sub(r"_stat-[0-9A-Za-z]+", "", beside.name)
+    return [beside, beside.with_name(of_contrast), root / "statmap.json"]
 
 
 def _in_hcp_folders(root: Path) -> Iterator[StatMap]:

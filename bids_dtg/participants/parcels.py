@@ -35,7 +35,7 @@ from bids_dtg.files.regions import (
     segment_label,
     series_sidecar,
 )
-from bids_dtg.files.sidecars import RESIDUAL_DOF
+from bids_dtg.files.sidecars import RESIDUAL_DOF, sidecar_of
 from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid, standard_grid
@@ -499,7 +499,7 @@ class ParcelWriter(Generic[Request]):
         """Write a file and its sidecar; yield their paths."""
         self._request.output.write(path, data)
         yield path
-        beside = path.with_name(path.name.partition(".")[0] + ".json")
+        beside = sidecar_of(path)
         write_json(self._request.output.path(beside), dict(facts))
         yield beside
 

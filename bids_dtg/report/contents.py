@@ -16,7 +16,7 @@ from bids_dtg.files.derivatives import (
 from bids_dtg.files.foreign import require_result
 from bids_dtg.files.names import BidsName, FileKind, parse_name
 from bids_dtg.files.provenance import completion_record
-from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.files.sidecars import read_inherited, sidecar_of
 from bids_dtg.files.text import read_json
 from bids_dtg.report import quality
 
@@ -240,11 +240,6 @@ def _by_title(
             kinds = by_title.setdefault(title_of(name), {})
             kinds.setdefault(FileKind.of(name), []).append((name, path))
     return by_title
-
-
-def sidecar_of(image: Path) -> Path:
-    """Return the path of a file's JSON sidecar."""
-    return image.with_name(image.name.partition(".")[0] + ".json")
 
 
 def find_participant_labels(dataset: DerivativeDataset) -> tuple[str, ...]:

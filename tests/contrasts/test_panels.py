@@ -12,8 +12,9 @@ from bids_dtg.contrasts.panels.registration import COVERAGE_FILE, outline
 from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name
+from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.files.text import read_json, read_rows
-from bids_dtg.report.contents import RunFiles, find_participant, sidecar_of
+from bids_dtg.report.contents import RunFiles, find_participant
 from bids_dtg.report.panels import MOTION
 from bids_dtg.report.pictures import Volume
 from bids_dtg.report.viewer import write_picture

@@ -9,8 +9,9 @@ import pytest
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind
+from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.files.text import write_json
-from bids_dtg.report.contents import find_participant, sidecar_of
+from bids_dtg.report.contents import find_participant
 
 SERIES = FileKind("timeseries", "own", ".tsv")
 

@@ -19,6 +19,7 @@ from bids_dtg.contrasts.half_width import LEVEL
 from bids_dtg.contrasts.panels.drawn_maps import draw_side_by_side
 from bids_dtg.contrasts.panels.regions import read_regions, signed_text, strip_of
 from bids_dtg.files.regions import ASYMMETRY
+from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.inputs.run import OF_PARCELS
@@ -26,7 +27,6 @@ from bids_dtg.report.contents import (
     DETAILS,
     AverageFiles,
     ParticipantFiles,
-    sidecar_of,
 )
 from bids_dtg.report.flags import trained_on
 from bids_dtg.report.page import Section

@@ -9,12 +9,13 @@ import numpy as np
 
 from bids_dtg.array_types import Float64, Floats, Indices
 from bids_dtg.files.names import FileKind
+from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.grid import Grid, Points
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
-from bids_dtg.report.contents import RunFiles, sidecar_of
+from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Figure, Picture, colour_keys
 from bids_dtg.report.page import sentences
 from bids_dtg.report.pictures import (

@@ -32,6 +32,7 @@ from bids_dtg.contrasts.panels.registration import (
 )
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import NodeFile, relationship_facts, segment_label
+from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.files.text import encoded, read_json, read_packaged, tsv_text
 from bids_dtg.imaging.bold import MeanFrame
 from bids_dtg.imaging.grid import Points
@@ -43,7 +44,7 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.run import NATIVE, RestRun
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.participants.vertex_series import UsedSurface
-from bids_dtg.report.contents import RunFiles, sidecar_of
+from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Figure, Lanes, Picture, colour_keys
 from bids_dtg.report.page import sentences
 from bids_dtg.report.panels import (

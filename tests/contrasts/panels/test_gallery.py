@@ -12,11 +12,12 @@ from cifti_people import brain_models
 
 from bids_dtg.contrasts.panels.gallery import draw_averages
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.files.text import tsv_text, write_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
-from bids_dtg.report.contents import find_participant, sidecar_of
+from bids_dtg.report.contents import find_participant
 from bids_dtg.report.participant import write_participant_report
 
 AFFINE = np.array([[-2.0, 0, 0, 12], [0, 2, 0, -30], [0, 0, 2, -6], [0, 0, 0, 1]])
