@@ -370,7 +370,7 @@ def _names(table: Table) -> dict[int, str]:
         missing = [name for name in ("index", column) if name not in table.header]
         if missing:
             raise ValueError(
-                f"it has no column {missing[0]}, only {named([*table.header])}"
+                f"it has no column {missing[0]}, only {named(table.header)}"
             )
         if table.short and not table.dicts()[-1][column]:
             raise ValueError("it is cut off")

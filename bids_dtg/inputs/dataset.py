@@ -308,10 +308,11 @@ def print_participants(settings: Settings) -> int:
     say_absent(absent)
     labels = [label for label in participants if is_label(label)]
     show(*labels)
-    if unnameable := [label for label in participants if not is_label(label)]:
-        folders = [f"sub-{label}" for label in unnameable]
+    if folders := [
+        repr(f"sub-{label}") for label in participants if label not in labels
+    ]:
         say(
-            f"bids_dtg: note: {dataset.root} has {named(list(map(repr, folders)))}, which "
+            f"bids_dtg: note: {dataset.root} has {named(folders)}, which "
             "--participant-label cannot name. Expected: letters and digits. To do: rename them"
         )
     return int(absent is not None)

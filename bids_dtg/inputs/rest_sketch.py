@@ -128,7 +128,7 @@ def alike(listed: Sequence[str], sketches: Sequence[str]) -> list[str]:
         query: candidates_or_none[index]
         for query, index in zip(queries, nearest, strict=True)
     }
-    return [matches[sketch] if sketch else "" for sketch in sketches]
+    return [matches.get(sketch, "") for sketch in sketches]
 
 
 def alike_pairs(sketches: Sequence[str]) -> list[tuple[int, int]]:

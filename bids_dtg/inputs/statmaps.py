@@ -125,11 +125,10 @@ def chosen_contrasts(
     """
     task_names = list(dict.fromkeys(filter(None, tasks.values())))
     labels: dict[str, list[str]] = {}  # by plain name of a task or label
-    for task in task_names:
-        task_labels = [label for label, its_task in tasks.items() if its_task == task]
-        labels[plain_contrast(task)] = task_labels
-    for label in tasks:  # labels override tasks
-        labels[plain_contrast(label)] = [label]
+    for label, task in tasks.items():
+        if task:
+            labels.setdefault(plain_contrast(task), []).append(label)
+    labels |= {plain_contrast(label): [label] for label in tasks}  # they override tasks
     chosen: list[str] = []
     for name in names:
         if plain_contrast(name) not in labels:

@@ -149,13 +149,13 @@ class StructuralSource:
             )
         outside = matrix.shape[0] - len(order)
         if outside:
-            notes += [
+            notes.append(
                 f"{name}: {counted(outside, 'region')} outside the atlas left out"
-            ]
+            )
         elif not matrix.names:
-            notes += [
+            notes.append(
                 f"{name} names no regions; assumed to be in the order of the atlas"
-            ]
+            )
         notes += [f"{name}: {note}" for note in weight_notes(weights, regions)]
         return StructuralMatrix(matrix.path, weights, tuple(notes))
 

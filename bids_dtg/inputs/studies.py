@@ -215,7 +215,7 @@ def _uncleaned(run: Path, *, dense: bool) -> str:
 
 _CLEAN = "filtered_func_data_clean"
 # Names of the series after FSL's featregapply or applywarp has warped it to MNI space.
-_WARPED = f"reg_standard/{_CLEAN}", f"{_CLEAN}_standard"
+_WARPED = f"reg_standard/{_CLEAN}.nii.gz", f"{_CLEAN}_standard.nii.gz"
 
 
 def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
@@ -231,7 +231,7 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     require_listable(folder.path, ica)
     native = ica / f"{_CLEAN}.nii.gz"
     warp = ica / "reg" / "example_func2standard_warp.nii.gz"
-    candidates = [*(ica / f"{name}.nii.gz" for name in _WARPED), native]
+    candidates = [*(ica / name for name in _WARPED), native]
     bold = next(filter(_exists, candidates), None)
     if bold is None:
         where = "" if ica.is_dir() else f": there is no {ica}"
@@ -248,8 +248,9 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
             )
         space = NATIVE
         transforms = (TransformFile(warp, warped=native),)
-        by_warp = f"native space with FSL's warp {warp.name}"
-        reason = f"{by_warp}, as there is no warped series"
+        reason = (
+            f"native space with FSL's warp {warp.name}, as there is no warped series"
+        )
     sidecars = tuple(filter(_exists, [ica.parent / "rfMRI.json"]))
     mask = bold.parent / "mask.nii.gz"
     # Next to warped series elsewhere, the mask is that of the native series.

@@ -226,10 +226,9 @@ def _at_template(
     volumes: Sequence[NamedFile], rule: SpaceRule, why: list[str], lack: str
 ) -> Choice:
     """Choose volumes, and the transforms to them from a template's surface."""
-    (file, transforms, *_), space = _from_template(volumes, rule)
+    file, surface = _from_template(volumes, rule, lack)
     words = f"{space_label(file)} at the vertices of a template's surface"
-    reason = "; ".join([words, *why])
-    return file, (), template_surface(lack, transforms, space), reason
+    return file, (), surface, "; ".join([words, *why])
 
 
 def _template_for(file: NamedFile, rule: SpaceRule) -> SurfaceFiles | None:
@@ -238,25 +237,27 @@ def _template_for(file: NamedFile, rule: SpaceRule) -> SurfaceFiles | None:
     It is used where the person's surfaces turn out to be elsewhere, which is then the reason.
     """
     try:
-        (_, transforms, *_), space = _from_template([file], rule)
+        return _from_template([file], rule, "")[1]
     except RunError:
         return None
-    return template_surface("", transforms, space)
 
 
-def _from_template(volumes: Sequence[NamedFile], rule: SpaceRule) -> tuple[Choice, str]:
+def _from_template(
+    volumes: Sequence[NamedFile], rule: SpaceRule, reason: str
+) -> tuple[NamedFile, SurfaceFiles]:
     """Choose volumes that can be reached from a template's points; nothing is fetched for them.
 
     The points are known in two templates: that of the models, and fMRIPrep's default.
     """
     near = replace(_offline(rule), model=SPACE, requested=None, on_lattice=None)
     try:
-        return choose_version(volumes, near), SPACE
+        file, transforms, *_ = choose_version(volumes, near)
     except SeveralFilesError:
         raise
     except RunError:
-        with_default = replace(near, model=USUAL_TEMPLATE)
-        return choose_version(volumes, with_default), USUAL_TEMPLATE
+        near = replace(near, model=USUAL_TEMPLATE)
+        file, transforms, *_ = choose_version(volumes, near)
+    return file, template_surface(reason, transforms, near.model)
 
 
 def _offline(rule: SpaceRule) -> SpaceRule:
