@@ -76,7 +76,6 @@ _ABCD_HCP_SERIES = re.compile(
 )
 # Suffixes of confounds tables; the newer one takes precedence.
 _CONFOUNDS = ("timeseries", "regressors")
-_COMPANIONS = frozenset({"mask", *_CONFOUNDS, "outliers", "motion"})
 # Entities that differ between files made in several ways from one measurement.
 _WAYS = frozenset({"rec", "hash", "part"})
 # Keys of sidecars that are the same for all echoes of a measurement, and for nothing else.
@@ -551,7 +550,7 @@ def _warn_of_lost_runs(files: list[NamedFile], usable: list[NamedFile]) -> None:
         return frozenset(
             (key, plain_index(key, label))
             for key, label in file.measured
-            if key not in {*COMBINED, "hemi"}
+            if key not in COMBINED
         )
 
     usable_runs = {run(file) for file in usable}
@@ -664,9 +663,7 @@ def _rest_run(
     companions = [
         file
         for file in files
-        if file.name.suffix in _COMPANIONS
-        and file.path.parent == bold.path.parent
-        and belongs_to(file.name, bold.name)
+        if file.path.parent == bold.path.parent and belongs_to(file.name, bold.name)
     ]
     tr_seconds, sidecars = _stated_time(bold, files, rule.root)
     mask = _closest(
