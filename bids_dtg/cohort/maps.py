@@ -14,7 +14,7 @@ import numpy as np
 from bids_dtg.array_types import Float32
 from bids_dtg.errors import DatasetError, RunError, UnusableMapError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import FileKind, parse_name, plain_label
+from bids_dtg.files.names import FileKind, parse_name
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
@@ -328,8 +328,7 @@ def choose_measured(
     statmaps, _ = find_statmaps(place)
     in_model_space, space_note = in_space(statmaps, space)
     targets, task_note = name_targets(in_model_space, tasks)
-    preferred = [plain_label(label, "ses") for label in sessions]
-    maps = people_maps(filter(is_wanted, targets), preferred)
+    maps = people_maps(filter(is_wanted, targets), sessions)
     say(*filter(None, (space_note, task_note)))
     statistic, run_note = choose_statistic(maps)
     say(*filter(None, (run_note,)))

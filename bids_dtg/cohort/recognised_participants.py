@@ -64,7 +64,7 @@ def with_copies(
     >>> first, second = np.random.default_rng(1).standard_normal((2, 20, 100))
     >>> rest = {"01": first, "02": second, "c01": 2 * first[::-1]}
     >>> sketches = {label: {"rest": sketch(values)} for label, values in rest.items()}
-    >>> with_copies(Families({}, ""), sketches).copies
+    >>> with_copies(Families(), sketches).copies
     (('01', 'c01'),)
     """
     scans, digests = [], []

@@ -117,9 +117,9 @@ class ArrayPeople:
     rest: tuple[StoredArray, ...]  # one array per session
     structural: StoredArray | None  # connections between places, as counted
     families: Families
-    edges: StoredArray | None = None  # of connectomes, if requested
-    task_bold: StoredArray | None = None  # (people, runs, places, frames), if requested
-    notes: tuple[str, ...] = ()  # sentences on what was assumed
+    edges: StoredArray | None  # of connectomes, if requested
+    task_bold: StoredArray | None  # (people, runs, places, frames), if requested
+    notes: tuple[str, ...]  # sentences on what was assumed
 
     def sketches(self, label: str) -> dict[str, str]:
         """Return sketches of a person's rest by session, which recognise the same data again.
@@ -545,7 +545,7 @@ def _names(array: StoredArray, *, are_people: bool = False) -> tuple[str, ...]:
 
 def _families(array: StoredArray | None) -> Families:
     if array is None:
-        return Families({}, "", absent="no key families")
+        return Families(absent="no key families")
     names = array.whole()
     by_label, missing = {}, {}
     for label, row in array.rows.items():

@@ -36,11 +36,11 @@ _USUAL: Mapping[InputType, tuple[str, ...]] = {
     "xcpd": ("xcp_d", "xcpd", "xcp-d"),
 }
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
-_FREESURFER = "freesurfer"
+FREESURFER = "freesurfer"  # FreeSurfer's folder of all people
 # XCP-D's name, in its DatasetLinks, of the derivatives that it was run on.
-_PREPROCESSED = "preprocessed"
+PREPROCESSED = "preprocessed"
 # Names in `--derivatives NAME=PATH` of folders that are no datasets of resting runs.
-_BESIDE = ("atlas", "atlases", _FREESURFER, _PREPROCESSED)
+_BESIDE = ("atlas", "atlases", FREESURFER, PREPROCESSED)
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 _IN_T1W_SINCE = (0, 10, 4)  # XCP-D, whose surfaces were moved to the template before
 _DESCRIPTION = "dataset_description.json"
@@ -109,8 +109,8 @@ def find_dataset(
     return _derivatives_of_raw(bids_dir, input_type)
 
 
-def freesurfer_folder(derivatives: Iterable[str]) -> Path | None:
-    """Return FreeSurfer's folder of all people among ``[PACKAGE=]PATH`` texts; None if not given.
+def only_folder(derivatives: Iterable[str], name: str) -> Path | None:
+    """Return the folder of a name, as `only_path` does.
 
     Raises
     ------
@@ -119,38 +119,24 @@ def freesurfer_folder(derivatives: Iterable[str]) -> Path | None:
 
     Examples
     --------
-    >>> freesurfer_folder(["fmriprep=/data/fmriprep"])
+    >>> only_folder(["fmriprep=/data/fmriprep"], FREESURFER)
     """
-    return _only_folder(derivatives, _FREESURFER, "folders of FreeSurfer")
-
-
-def preprocessed_folder(derivatives: Iterable[str]) -> Path | None:
-    """Return the derivatives that XCP-D was run on, as `freesurfer_folder` does.
-
-    Examples
-    --------
-    >>> preprocessed_folder(["xcpd=/data/xcp_d"])
-    """
-    return _only_folder(derivatives, _PREPROCESSED, "folders of preprocessed data")
-
-
-def _only_folder(derivatives: Iterable[str], name: str, what: str) -> Path | None:
-    path = only_path(derivatives, name, what)
+    path = only_path(derivatives, name)
     return _folder(path, "--derivatives") if path else None
 
 
-def only_path(derivatives: Iterable[str], name: str, what: str) -> Path | None:
+def only_path(derivatives: Iterable[str], name: str) -> Path | None:
     """Return the path of the only ``NAME=PATH`` text of a name; None if there is none.
 
     Raises
     ------
     DatasetError
-        There are two; `what` says in the plural what they are.
+        There are two.
     """
     paths = named_paths(derivatives, name)
     if len(paths) > 1:
         raise DatasetError(
-            f"--derivatives names {len(paths)} {what}", expected="one of them"
+            f"--derivatives names {len(paths)} paths of {name}=", expected="one of them"
         )
     return expand_home(paths[0], f"--derivatives {name}") if paths else None
 

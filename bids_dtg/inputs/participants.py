@@ -577,8 +577,8 @@ class Families:
     """The family of each participant."""
 
     # Label -> family; participants not listed count as unrelated.
-    by_label: Mapping[str, str]
-    source: str  # the table and its column; empty if there is none
+    by_label: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""  # the table and its column; empty if there is none
     trouble: str = ""  # why the first table could not be used, if no other has families
     # Why no families are known.
     absent: str = "no column family_id in participants.tsv or .csv"
@@ -673,7 +673,7 @@ def read_families(
             source = f"{path}, column {column.name}"
             absent = f"{source}, has no value"
             return Families(column.texts, source, absent=absent, missing=column.missing)
-    return Families({}, "", trouble)
+    return Families(trouble=trouble)
 
 
 def read_sets(

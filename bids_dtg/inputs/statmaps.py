@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import files_below, matching, read_text, read_toml, reading
-from bids_dtg.files.names import parse_name
+from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.paths import named_paths
 from bids_dtg.files.sidecars import sidecar_of
 from bids_dtg.inputs.anatomy import SURFACE_TEMPLATES
@@ -259,7 +259,7 @@ def in_space(
 
 
 def people_maps(
-    maps: Iterable[StatMap], preferred: Sequence[str] = ()
+    maps: Iterable[StatMap], sessions: Sequence[str] = ()
 ) -> dict[str, PersonMaps]:
     """Choose the target and the retest map of each contrast of each participant.
 
@@ -271,25 +271,26 @@ def people_maps(
     ----------
     maps
         Measured maps that were found.
-    preferred
-        Labels of sessions that come before all the rest, in this order.
+    sessions
+        Labels of sessions that come before all the rest, in this order, with or without `ses-`.
 
     Raises
     ------
     DatasetError
         Two files have the same map and statistic, for example from two runs.
     """
+    preferred = [plain_label(label, "ses") for label in sessions]
 
     def rank(session: str | None) -> tuple[Any, ...]:
         position = preferred.index(session) if session in preferred else len(preferred)
         return session is not None, position, session_order(session or "")
 
-    sessions: dict[tuple[str, str], dict[str | None, list[StatMap]]] = {}
+    files_of: dict[tuple[str, str], dict[str | None, list[StatMap]]] = {}
     for statmap in maps:
-        contrast_files = sessions.setdefault(statmap.key, {})
+        contrast_files = files_of.setdefault(statmap.key, {})
         contrast_files.setdefault(statmap.session, []).append(statmap)
     people: dict[str, PersonMaps] = {}
-    for (participant, contrast), files in sorted(sessions.items()):
+    for (participant, contrast), files in sorted(files_of.items()):
         first, *later = sorted(files, key=rank)
         run_files = files[first]
         if first is None:  # a map over all sessions is also over all of their runs
@@ -427,7 +428,7 @@ def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
 
 def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
     """Split derivatives into the path of `statmaps=PATH`, None if absent, and the rest."""
-    path = only_path(derivatives, "statmaps", "folders of statistic maps")
+    path = only_path(derivatives, "statmaps")
     rest = tuple(text for text in derivatives if not named_paths([text], "statmaps"))
     return path and path.absolute(), rest
 

@@ -399,12 +399,11 @@ def _rows_of(matrix: StoredMatrix, regions: Sequence[str]) -> list[int]:
         raise RunError(f"no {named(missing)} ({len(missing)} missing)")
     # Names without their number, of the regions that have one.
     series = {_NUMBER.sub("", name) for name in atlas_names if _NUMBER.search(name)}
-
-    def differs_by_number(name: str) -> bool:
-        is_numbered = _NUMBER.search(name) and _NUMBER.sub("", name) in series
-        return bool(is_numbered) and name not in atlas_names
-
-    alike = [name for name in matrix.names if differs_by_number(spelt(name))]
+    alike = []
+    for name, plain in zip(matrix.names, matrix_names, strict=True):
+        is_numbered = _NUMBER.search(plain) and _NUMBER.sub("", plain) in series
+        if is_numbered and plain not in atlas_names:
+            alike.append(name)
     if alike:
         raise RunError(f"regions that the atlas lacks: {named(alike)}")
     return [matrix_names.index(name) for name in atlas_names]

@@ -42,11 +42,12 @@ from bids_dtg.imaging.surfaces.parcel_series import (
     read_series_header,
 )
 from bids_dtg.inputs.dataset import (
+    FREESURFER,
+    PREPROCESSED,
     InputDataset,
     find_dataset,
     find_participants,
-    freesurfer_folder,
-    preprocessed_folder,
+    only_folder,
 )
 from bids_dtg.inputs.run import STORAGE, RestRun, TransformFile, without_joins
 from bids_dtg.inputs.runs import (
@@ -265,8 +266,8 @@ class DatasetRequest:
             on_lattice=on_lattice,
             templateflow=self.templateflow,
             sample_on=inputs.sample_on,
-            freesurfer=freesurfer_folder(inputs.derivatives),
-            preprocessed=preprocessed_folder(inputs.derivatives),
+            freesurfer=only_folder(inputs.derivatives, FREESURFER),
+            preprocessed=only_folder(inputs.derivatives, PREPROCESSED),
         )
 
     def require_space(self, model: str) -> None:

@@ -230,7 +230,7 @@ def test_a_place_without_maps_is_refused(tmp_path):
 def test_statmaps_are_taken_out_of_the_derivatives(tmp_path):
     place, derivatives = statmaps_place((f"statmaps={tmp_path}", "fmriprep=/x"))
     assert (place, derivatives) == (tmp_path, ("fmriprep=/x",))
-    with pytest.raises(DatasetError, match="names 2 folders"):
+    with pytest.raises(DatasetError, match="names 2 paths of statmaps="):
         statmaps_place(("statmaps=/a", "statmaps=/b"))
 
 

@@ -18,7 +18,6 @@ from bids_dtg.contrasts.contrast import (
 )
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.errors import DatasetError, DtgError, RunError
-from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
@@ -135,8 +134,7 @@ def _maps_of_people(
     """Choose the maps of people who have rest, by label."""
     request = plan.request
     files = [file for file in statmaps if file.participant in request.participants]
-    sessions = plan.settings.inputs.session_label
-    maps = people_maps(files, [plain_label(label, "ses") for label in sessions])
+    maps = people_maps(files, plan.settings.inputs.session_label)
     if not maps:
         labels = sorted({statmap.participant for statmap in statmaps})
         raise DatasetError(

@@ -473,7 +473,7 @@ def _make_person(
         if len(map_arrays) > 1:
             session = f"session {next(iter(statmaps.values())).session}"
             sketches[session] = sketch(np.nan_to_num(array.store.read(array.name)))
-    with_copies(Families({}, ""), {label: sketches}, "set of measured maps", "")
+    with_copies(Families(), {label: sketches}, "set of measured maps", "")
     rest_arrays = _rest_arrays(files, label, reduces=reduces)
     if not all(array.exists for array in rest_arrays):
         make = _reduce if reduces else _connectomes
@@ -572,7 +572,7 @@ def _connectomes(
     if not segments:
         raise _too_short(label)
     options = "--session-label, --bids-filter-file"
-    with_copies(Families({}, ""), {label: sketches}, options=options)
+    with_copies(Families(), {label: sketches}, options=options)
     by_dof = all(average.by_dof for average in averages)
     notes = _notes_on_rest(segments, repetition_times, motion, by_dof=by_dof)
     notes["sketches"] = sketches

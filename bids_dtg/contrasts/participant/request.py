@@ -55,7 +55,7 @@ from bids_dtg.imaging.surfaces.parcel_series import read_series_header
 from bids_dtg.imaging.surfaces.vertices import placed_surfaces
 from bids_dtg.inputs.anatomy import Anatomy, find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import LABELS, atlas_datasets
-from bids_dtg.inputs.dataset import preprocessed_folder
+from bids_dtg.inputs.dataset import PREPROCESSED, only_folder
 from bids_dtg.inputs.run import (
     IMAGES,
     OF_PARCELS,
@@ -290,7 +290,7 @@ class Request(CallRequest):
             self.templateflow,
             planned.sidecars,
         )
-        preprocessed = preprocessed_folder(self.settings.inputs.derivatives)
+        preprocessed = only_folder(self.settings.inputs.derivatives, PREPROCESSED)
         space = self.bundle.grid.space
         files = find_surfaces(self.dataset, anatomy, space, preprocessed)
         files = placed_surfaces(files)

@@ -21,7 +21,7 @@ from bids_dtg.contrasts.participant.quality import (
 from bids_dtg.contrasts.participant.request import Request, first_file
 from bids_dtg.contrasts.participant.write import RunRead, write_average, write_run
 from bids_dtg.engine.machine import one_blas_thread, return_memory
-from bids_dtg.inputs.dataset import freesurfer_folder
+from bids_dtg.inputs.dataset import FREESURFER, only_folder
 from bids_dtg.inputs.run import RestRun, SurfaceFiles
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
@@ -167,8 +167,8 @@ class ParticipantWork(LevelWork):
                 reasons = "; ".join(run.judged.reasons)
                 yield f"{run.run.title} is {run.judged.verdict} for the model: {reasons}"
         options = self.request.settings.options
-        surfaces_named = options["sample_on"] or freesurfer_folder(
-            options["derivatives"]
+        surfaces_named = options["sample_on"] or only_folder(
+            options["derivatives"], FREESURFER
         )
         if not surfaces_named and any(
             run.surfaces and not run.surfaces.sides for run in planned.runs

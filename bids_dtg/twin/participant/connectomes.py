@@ -312,7 +312,7 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
         edges=len(averages[0].edges),
         words=OF_PARCELS,
         expected=_OF_OUTPUT,
-        families=Families({}, ""),
+        families=Families(),
         connectomes=lambda labels: np.stack([values[label] for label in labels]),
         parts=sketches_of_parts,
     )
