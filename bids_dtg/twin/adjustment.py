@@ -83,22 +83,6 @@ def mean_of_known(columns: Float64) -> Float64:
     return np.asarray(total / np.maximum(is_known.sum(axis=0), 1))
 
 
-def standardised(columns: Float64) -> Float64:
-    """Return z-scored columns; a constant column becomes 0.
-
-    Parameters
-    ----------
-    columns
-        (people, columns), finite.
-
-    Examples
-    --------
-    >>> standardised(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
-    [[-1.0, 0.0], [1.0, 0.0]]
-    """
-    return np.asarray((columns - columns.mean(axis=0)) / _spread(columns))
-
-
 def slopes_on(columns: Float64, values: Float64) -> Float64:
     """Return the least-squares slopes of values on columns, with an intercept.
 
@@ -118,15 +102,12 @@ def slopes_on(columns: Float64, values: Float64) -> Float64:
     >>> slopes_on(np.array([[20.0], [40.0], [60.0]]), np.array([0.1, 0.2, 0.3])).round(6).tolist()
     [0.005]
     """
-    inverse = np.linalg.pinv(standardised(columns), rcond=_ROUNDING)
+    spread, size = columns.std(axis=0), np.abs(columns).max(axis=0, initial=0.0)
+    spread = np.where(spread > _ROUNDING * size, spread, np.inf)  # inf: constant
+    standardised = (columns - columns.mean(axis=0)) / spread
+    inverse = np.linalg.pinv(standardised, rcond=_ROUNDING)
     slopes = inverse @ (values - values.mean(axis=0))
-    return np.asarray((slopes.T / _spread(columns)).T)
-
-
-def _spread(columns: Float64) -> Float64:
-    spread = columns.std(axis=0)
-    size = np.abs(columns).max(axis=0, initial=0.0)
-    return np.where(spread > _ROUNDING * size, spread, np.inf)
+    return np.asarray((slopes.T / spread).T)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,14 @@ from torch import Tensor
 
 from bids_dtg.array_types import Float32, Float64, Floats, Indices, Integers, Mask
 from bids_dtg.twin.bold_runs import BoldRun, People, convolved, risen
-from bids_dtg.twin.network import AT_ONCE, HyperNetwork, LowRank, perform, states
+from bids_dtg.twin.network import (
+    AT_ONCE,
+    HyperNetwork,
+    LowRank,
+    MainWeights,
+    perform,
+    states,
+)
 from bids_dtg.twin.times import by_known, find_gate, fit_ridges
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments, TaskSet
 
@@ -449,7 +456,7 @@ def fit_bold(
     """
     runs = [run for person in bold for run in person if run is not None]
     mean, sd = _constants([run.values for run in runs])
-    scaled = _scaled(bold, mean, sd)
+    scaled, group = _scaled(bold, mean, sd), twin.group()
     amplitudes, contrast = responses(scaled, segments), contrasts(scaled, segments)
     edges = np.asarray(connectomes, np.float64)
     columns = amplitudes.reshape(len(amplitudes), -1)
@@ -465,8 +472,8 @@ def fit_bold(
         mean=mean,
         sd=sd,
         weights=np.zeros((0, len(sd)))
-        if _outputs_bold(twin)
-        else _fit_states(scaled, twin, segments),
+        if group is None
+        else _fit_states(scaled, group, segments),
         offsets=known_mean(_by_person(scaled, segments, _level, _column)),
         responses=known_mean(amplitudes),
         contrasts=known_mean(contrast),
@@ -546,7 +553,8 @@ def bold_targets(bold: People, segments: Segments) -> Float32:
     return targets
 
 
-def _fit_states(bold: People, twin: Twin, segments: Segments) -> Float64:
+@torch.no_grad()
+def _fit_states(bold: People, group: MainWeights, segments: Segments) -> Float64:
     """Fit the weights of the group network's states to average BOLD, (units, regions)."""
     from sklearn.linear_model import RidgeCV
 
@@ -560,7 +568,8 @@ def _fit_states(bold: People, twin: Twin, segments: Segments) -> Float64:
         runs = [run for _, run in people]
         series = _average([run.values for run in runs])
         longest = max((run.seconds for run in runs), key=len)
-        group_states = _group_states(twin, segments, people[0][0])
+        shown = torch.from_numpy(segments.person(people[0][0]).inputs)[None]
+        group_states = states(group, shown)[0].numpy()
         design = layout.steps(longest) @ group_states[layout.segment, layout.step]
         used, size = np.isfinite(series).any(axis=1), np.sqrt(len(runs))
         regressors.append(size * (design - design[used].mean(axis=0))[used])
@@ -584,14 +593,6 @@ def _average(values: Sequence[Floats]) -> Float64:
     for filled, run_values in zip(padded, values, strict=True):
         filled[: len(run_values)] = run_values
     return known_mean(padded)
-
-
-@torch.no_grad()
-def _group_states(twin: Twin, segments: Segments, person: int) -> Float32:
-    """Return the group network's states for a person's stimuli, (segments, steps, units)."""
-    shown, group = torch.from_numpy(segments.person(person).inputs), twin.group()
-    assert group is not None
-    return states(group, shown[None])[0].numpy()
 
 
 def performed_responses(

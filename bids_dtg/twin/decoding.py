@@ -153,23 +153,16 @@ class Decoded:
         return np.asarray(np.where(is_given, self.given_seconds, np.nan))
 
     @property
-    def shares(self) -> Floats:
-        """Share of each button among responses, (..., trials, buttons); NaN without a response."""
-        end = self.curve[..., -1, :]
-        total = end.sum(axis=-1, keepdims=True)
-        shares = np.full_like(end, np.nan)
-        np.divide(end, total, out=shares, where=total > 0)
-        return shares
-
-    @property
     def ends(self) -> Floats:
         """Probability that each button is pressed within the window, (..., trials, buttons).
 
         The probability of any response is split by the shares at the window's end. Networks learn
         that held buttons are released there, and begin to release them a little early.
         """
-        ends: Floats = np.nan_to_num(self.shares) * self.answered[..., -1:]
-        return ends
+        end = self.curve[..., -1, :]
+        total, shares = end.sum(axis=-1, keepdims=True), np.zeros_like(end)
+        np.divide(end, total, out=shares, where=total > 0)
+        return np.asarray(shares * self.answered[..., -1:])
 
     def quantile(self, share: float) -> Floats:
         """Return the time by which a share of the responses within the window is given.

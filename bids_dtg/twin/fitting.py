@@ -16,6 +16,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.training.loop import (
     Best,
+    Report,
     Schedule,
     Workplace,
     identity_of,
@@ -25,7 +26,7 @@ from bids_dtg.training.loop import (
     torch_seed,
 )
 from bids_dtg.training.loop import Task as TrainingTask
-from bids_dtg.twin.bold import BoldReadout, bold_targets
+from bids_dtg.twin.bold import BoldReadout, Twin, bold_targets
 from bids_dtg.twin.bold_runs import People as Bold
 from bids_dtg.twin.network import (
     AT_ONCE,
@@ -65,7 +66,6 @@ _SAMPLED = 8  # people whose trials give the first matrix of weights
 _SLOWER = 1 / 3  # factor of the rate after a training that made a condition worse
 _ROUNDING = 1e-3  # share by which a loss may grow and is not worse
 _PREDICTED = 1e-6  # smallest SD of predictions, as a share of the measure's
-Report = Callable[[str], None]
 # (people, segments, steps, outputs): probabilities of buttons.
 Outputs = Float32
 History = Mapping[str, tuple[Mapping[str, float], ...]]
@@ -76,7 +76,7 @@ class Fitted:
     """A fitted twin, and the labels of its training participants."""
 
     # Makes networks from connectomes; on the CPU, in eval mode.
-    twin: LowRank | HyperNetwork
+    twin: Twin
     architecture: str  # a row of `recipe.ARCHITECTURES`
     recipe: Recipe
     tasks: TaskSet  # tasks that it performs
@@ -124,7 +124,7 @@ def run_networks(
 
 def empty_twin(
     architecture: str, recipe: Recipe, edges: int, tasks: TaskSet, regions: int = 0
-) -> LowRank | HyperNetwork:
+) -> Twin:
     """Return an untrained twin, with random or zero weights; `regions` is the number with BOLD."""
     sizes = Sizes(tasks.inputs, recipe.units, tasks.buttons)
     if find_architecture(architecture).generates_all:

@@ -82,13 +82,8 @@ class MainWeights:
             name: part.reshape(len(flat), *shape)
             for (name, shape), part in zip(sizes.shapes.items(), parts, strict=True)
         }
-        return cls(
-            input=named["input"],
-            recurrent=named["recurrent"],
-            bias=named["input_bias"] + named["recurrent_bias"],
-            output=named["output"],
-            output_bias=named["output_bias"],
-        )
+        bias = named.pop("input_bias") + named.pop("recurrent_bias")
+        return cls(bias=bias, **named)
 
     def flat(self) -> Tensor:
         """Return flat rows (people, weights), of which `from_flat` makes the same networks."""
@@ -371,13 +366,10 @@ class HyperNetwork(nn.Module):
 
     def forward(self, connectomes: Tensor) -> MainWeights:
         """Return main networks of connectomes (people, edges)."""
-        return MainWeights.from_flat(self.last(self.hidden(connectomes)), self.sizes)
-
-    def hidden(self, connectomes: Tensor) -> Tensor:
-        """Return the input of the last layer, (people, hidden)."""
         scaled = (connectomes - self.edge_mean) / self.edge_sd
         first = nn.functional.mish(self.first(self.dropout(scaled)))
-        return nn.functional.mish(self.middle(first))
+        hidden = nn.functional.mish(self.middle(first))
+        return MainWeights.from_flat(self.last(hidden), self.sizes)
 
     @property
     def differ(self) -> bool:

@@ -350,13 +350,11 @@ def _conditions(task: Task, events: Events) -> tuple[Codes, tuple[str, ...]]:
     """Return the condition of each trial, (n,), and the values that stand for none."""
     if task.condition_column is None:
         return np.zeros(len(events), np.int8), ()
-    values = dict(task.condition_values)
-    index = [task.conditions.index(name) for name in values.values()]
-    index_of_value = events.indices(task.condition_column, list(values), unlisted=True)
-    other_values = events.cells[task.condition_column][index_of_value < 0]
-    return np.array([*index, -1], np.int8)[index_of_value], tuple(
-        str(value or "n/a") for value in other_values
+    condition = events.codes(
+        task.condition_column, task.condition_values, task.conditions, unlisted=True
     )
+    other_values = events.cells[task.condition_column][condition < 0]
+    return condition, tuple(str(value or "n/a") for value in other_values)
 
 
 def _correct_buttons(task: Task, events: Events) -> Codes:
@@ -381,9 +379,8 @@ def _correct_buttons(task: Task, events: Events) -> Codes:
 
 def _buttons(task: Task, events: Events, column: str, names: Pairs) -> Codes:
     """Return the indices of the buttons that a column names: (n,); -1 where it names none."""
-    values = dict(names) or {button: button for button in task.buttons}
-    index = [task.buttons.index(button) for button in values.values()]
-    return np.array([*index, -1], np.int8)[events.indices(column, list(values))]
+    pairs = names or [(button, button) for button in task.buttons]
+    return events.codes(column, pairs, task.buttons)
 
 
 def _responses(
@@ -582,6 +579,23 @@ class Events:
             row = int(np.argmax(index_of_rows == -2))
             raise self.error(row, column, f"one of {listed}{ending}")
         return np.maximum(index_of_rows, -1)
+
+    def codes(
+        self,
+        column: str,
+        pairs: Sequence[tuple[str, str]],
+        names: Sequence[str],
+        *,
+        unlisted: bool = False,
+    ) -> Codes:
+        """Return the index in `names` of the name that each row's cell stands for, as `indices`.
+
+        `pairs` are values of cells and the names that they stand for.
+        """
+        index = [names.index(name) for _, name in pairs]
+        values = [value for value, _ in pairs]
+        rows = self.indices(column, values, unlisted=unlisted)
+        return np.array([*index, -1], np.int8)[rows]
 
     def error(self, row: int, column: str, expected: str) -> RunError:
         """Return the error about a cell."""

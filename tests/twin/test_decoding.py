@@ -104,7 +104,7 @@ def test_an_unknown_wrong_button_is_shared_by_the_wrong_ones():
     decoded = decode(make_segments([run]).action, make_segments([run]))
     np.testing.assert_allclose(decoded.rt_seconds, [0.7, 1.1], atol=STEP_SECONDS)
     expected = np.where(np.arange(3) == run.correct_button[:, None], 0.0, 0.5)
-    np.testing.assert_allclose(decoded.shares, expected)
+    np.testing.assert_allclose(decoded.ends, expected)
     np.testing.assert_array_equal(decoded.button, -1)
 
 

@@ -63,17 +63,11 @@ class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
         """Return local folders that options name, by the placeholders that replace them."""
-        modelling = settings.modelling
-        split = [modelling.split_file] if modelling.split_file else []
-        files = {
-            "split-file": split,
-            "task-file": [Path(n) for n in settings.part(TwinOptions).task_file],
-        }
-        return {
-            f"{name}{n}": path.absolute().parent
-            for name, paths in files.items()
-            for n, path in enumerate(paths, 1)
-        }
+        split = settings.modelling.split_file
+        files = {} if split is None else {"split-file1": split}
+        for number, name in enumerate(settings.part(TwinOptions).task_file, 1):
+            files[f"task-file{number}"] = Path(name)
+        return {name: path.absolute().parent for name, path in files.items()}
 
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
         """Yield lines that describe the files of the people who would be analysed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,8 +81,9 @@ _UNPERMUTED = "BOLD is not permuted"
 _UNCALIBRATED = "selective moves are not calibrated"
 _ALL, _SELECTIVE = "all", "selective"  # ways to move
 DIRECTIONS = "desc-directions_edges.npz"
+_OF_MOVES = "desc-moves_judged"
 _CAN_WRITE = (
-    "desc-moves_judged",
+    _OF_MOVES,
     "desc-functions_changes",
     "desc-people_changes",
     "desc-edges_attribution",
@@ -245,7 +246,8 @@ def run_interventions(settings: Settings) -> int:
         if analysis.seen:
             tables[EXCLUDED] = left_out_table(analysis.seen)
         _write_directions(analysis, study, regions)
-        analysis.write(tables, _page(analysis, bundle, study, regions))
+        judged = tables[_OF_MOVES].rows
+        analysis.write(tables, _page(analysis, bundle, study, regions, judged))
     return 0
 
 
@@ -417,7 +419,7 @@ def words_of(function: Target) -> str:
 
 def _tables(study: _Study, regions: Sequence[str]) -> dict[str, ResultTable]:
     return {
-        "desc-moves_judged": ResultTable(
+        _OF_MOVES: ResultTable(
             _JUDGED, _judged_rows(study), "Verdicts: one row per direction and way"
         ),
         "desc-functions_changes": ResultTable(
@@ -592,6 +594,7 @@ def _page(
     bundle: TwinBundle,
     study: _Study,
     regions: Sequence[str],
+    judged: Iterable[Mapping[str, Any]],
 ) -> Page:
     card, adjustment = bundle.card, bundle.adjustment
     flags = [Flag("warning", NO_EVIDENCE)]
@@ -619,7 +622,7 @@ def _page(
                 "What the moves change",
                 template="twin/moves.html",
                 facts=facts,
-                tables=(_verdict_table(study), *_effect_tables(study)),
+                tables=(_verdict_table(study, judged), *_effect_tables(study)),
             ),
             Section(
                 "Differences between people",
@@ -651,11 +654,11 @@ def _shown(
     return scale * interval.mean, scale * interval.low, scale * interval.high
 
 
-def _verdict_table(study: _Study) -> Table:
+def _verdict_table(study: _Study, judged: Iterable[Mapping[str, Any]]) -> Table:
     scales = {function.name: _scale(function) for function in study.functions}
     figures = "p", "permuted_as_large", "slope", "r"
     rows: list[tuple[Any, ...]] = []
-    for row in _judged_rows(study):
+    for row in judged:
         scale = scales[row["function"]]
         changes = [_shown(row.get(name), scale) for name in ("change", "calibrated")]
         name = f"{row['direction']}, {row['way']}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from bids_dtg.bundles.fitted import (
 from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
-from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
+from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart
 from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class TwinBundle(FittedBundle[TwinPart]):
     def fits(self, regions: Sequence[str]) -> bool:
         """Return whether data of these regions fit the model, whose regions may have no names."""
         same_names = self.regions in ((), tuple(regions))
-        return same_names and pairs_of(len(regions)) == self.part.edges
+        return same_names and comb(len(regions), 2) == self.part.edges
 
     @property
     def fitted_to(self) -> str:
@@ -206,23 +207,20 @@ def write_twin_bundle(
         names[_BOLD_REGIONS] = bold.regions
         arrays |= {f"{_BOLD}{name}": values for name, values in bold.tensors().items()}
     facts = {"citation": CITATION, **facts}
-    card = fitted_card(DIGITAL_TWIN.name, TwinPart, fit, facts, record_of(fitted))
-    content = encode_fitted(sorted(card.part.hashes(fitted.people)), names, arrays)
-    return TwinBundle.write(folder, card, state_arrays(fitted.twin), content, people)
-
-
-def record_of(fitted: Fitted) -> dict[str, Any]:
-    """Return how a twin was fitted: the field `record` of its card."""
-    history = {}
-    for stage, epochs in fitted.history.items():
-        history[stage] = [
+    history = {
+        stage: [
             {name: finite_or_none(value) for name, value in epoch.items()}
             for epoch in epochs
         ]
-    return {"history": history}
+        for stage, epochs in fitted.history.items()
+    }
+    record = {"history": history}
+    card = fitted_card(DIGITAL_TWIN.name, TwinPart, fit, facts, record)
+    content = encode_fitted(sorted(card.part.hashes(fitted.people)), names, arrays)
+    return TwinBundle.write(folder, card, state_arrays(fitted.twin), content, people)
 
 
 def _number_of_regions(edges: int) -> int:
     """Return the number of regions whose pairs are the edges; 0: there is no such number."""
     number = int((1 + np.sqrt(1 + 8 * edges)) / 2)
-    return number if edges and pairs_of(number) == edges else 0
+    return number if edges and comb(number, 2) == edges else 0

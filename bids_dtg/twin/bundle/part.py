@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bundles.card import JsonFields
@@ -126,22 +126,11 @@ class TwinPart(FittedPart):
         fields.one_of("architecture", ARCHITECTURES)
         recipe = fields.nested("recipe").record(Recipe)
         part = cls(recipe=recipe, tasks=_read_tasks(fields), **scalars)
-        pairs = pairs_of(part.regions)
+        pairs = comb(part.regions, 2)
         if part.regions and part.edges != pairs:
             expected = f"{pairs}, the pairs of {counted(part.regions, 'region')}"
             raise fields.wrong("edges", part.edges, expected)
         return part
-
-
-def pairs_of(regions: int) -> int:
-    """Return the number of pairs of regions.
-
-    Examples
-    --------
-    >>> pairs_of(446)
-    99235
-    """
-    return regions * (regions - 1) // 2
 
 
 def _read_tasks(fields: JsonFields) -> tuple[Task, ...]:
@@ -158,15 +147,11 @@ def _read_tasks(fields: JsonFields) -> tuple[Task, ...]:
     if not differ or not 1 <= len(listed) <= _MOST_TASKS:
         expected = f"1 to {_MOST_TASKS} tasks of different names"
         raise fields.wrong("tasks", names, expected)
-    return tuple(
-        _task(inner.items(), f"{fields.source}: tasks[{number}]")
-        for number, inner in enumerate(listed)
-    )
-
-
-def _task(content: Mapping[str, Any], source: str) -> Task:
     try:
-        return make_task(content, source)
+        return tuple(
+            make_task(inner.items(), f"{fields.source}: tasks[{number}]")
+            for number, inner in enumerate(listed)
+        )
     except SettingsError as err:
         raise BundleError(err.found, expected=err.expected) from err
 

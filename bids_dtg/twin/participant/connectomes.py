@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from math import comb
 from typing import ClassVar
 
 import numpy as np
@@ -199,7 +200,7 @@ def _read_arrays(arrays: ArrayPeople, edges: int, labels: Sequence[str]) -> Edge
 def _count_edges(arrays: ArrayPeople) -> int:
     """Return the number of edges of a connectome; refuse arrays of another shape."""
     places = len(arrays.places)
-    edges = places * (places - 1) // 2
+    edges = comb(places, 2)
     if arrays.edges is not None:
         count, title = int(arrays.edges.values.shape[1]), arrays.edges.title
         if arrays.places and count != edges:

@@ -133,19 +133,24 @@ def read_task_bold(path: Path) -> tuple[tuple[str, ...], BoldRun]:
 
     Raises
     ------
-    ForeignFileError
+    DatasetError
         One of them is missing or damaged.
     """
-    series, sidecar = read_series(path), read_json_object(path.with_suffix(".json"))
+    again = "run the participant level again"
+    try:
+        series, sidecar = read_series(path), read_json_object(path.with_suffix(".json"))
+    except ForeignFileError as err:
+        raise err.as_kind(DatasetError, remedy=again) from err
     tr, start = sidecar.get("RepetitionTime"), sidecar.get("StartTime")
     if (
         not isinstance(tr, int | float)
         or not isinstance(start, int | float)
         or not tr > 0
     ):
-        raise ForeignFileError(
+        raise DatasetError(
             f"the sidecar of {path} lacks times",
             expected="RepetitionTime and StartTime in seconds",
+            remedy=again,
         )
     return series.names, BoldRun(
         np.ascontiguousarray(series.values.T), float(tr), float(start)
@@ -177,7 +182,7 @@ def find_output_bold(
         event_file = PurePosixPath(str(table.sidecar.get(EVENT_FILE)))
         series[table.label, event_file.name] = table.path
     first = tables.tables[0].path
-    regions, _ = _read(first)
+    regions, _ = read_task_bold(first)
 
     whose = {
         label: [series.get((label, file.path.name)) for file in person.files]
@@ -187,7 +192,7 @@ def find_output_bold(
     def read_run(path: Path | None) -> BoldRun | None:
         if path is None:
             return None
-        names, bold = _read(path)
+        names, bold = read_task_bold(path)
         if names != regions:
             raise DatasetError(
                 f"{path} has {counted(len(names), 'parcel')}, and they are not those of "
@@ -270,15 +275,6 @@ def find_array_bold(
             "--session-label chooses"
         )
     return TaskBold(arrays.places, read, notes=tuple(notes))
-
-
-def _read(path: Path) -> tuple[tuple[str, ...], BoldRun]:
-    try:
-        return read_task_bold(path)
-    except ForeignFileError as err:
-        raise err.as_kind(
-            DatasetError, remedy="run the participant level again"
-        ) from err
 
 
 def _trimmed(values: Float32, tr_seconds: float) -> BoldRun | None:

@@ -14,7 +14,7 @@ from bids_dtg.files.columns import Column
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import RELMAT, relationship_facts
 from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.files.text import encoded, tsv_text, write_json
+from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
 from bids_dtg.participants.quality import rounded
 from bids_dtg.participants.request import AveragedRuns
@@ -265,12 +265,11 @@ class TwinWriter(ParcelWriter[TwinRequest]):
                 [{name: _cell(value) for name, value in row.items()} for row in rows],
                 f"{words}: {_SAYS}",
             )
-            path = FileKind(suffix, "twin", ".tsv").path(entities)
-            output.write(path, encoded(table.text))
-            yield path
-            sidecar = path.with_suffix(".json")
-            write_json(output.path(sidecar), {**table.dictionary(), **facts})
-            yield sidecar
+            yield from self.write_with(
+                FileKind(suffix, "twin", ".tsv").path(entities),
+                encoded(table.text),
+                {**table.dictionary(), **facts},
+            )
         if behaviour.bold:
             yield from self._write_bold(_PREDICTED.path(entities), behaviour, facts)
         curves = trial_series_file(behaviour.curves(), facts)
