@@ -302,7 +302,7 @@ def find_gate(
     orders = np.vstack([np.arange(people), orders])
     permuted = values[orders].swapaxes(0, 1).reshape(people, -1)
     scores = people_vectors * sizes
-    agreement = left_out_agreement(scores, permuted, families)
+    agreement = left_out_agreement(scores, permuted, kin)
     z = z_of(agreement.reshape(people, len(orders), groups, -1).sum(axis=-1))
     return Gate(z[0], float(z[1:].max()))
 
@@ -316,7 +316,7 @@ def z_of(agreement: Float64) -> Float64:
 def left_out_agreement(
     connectomes: Floats,
     measures: Float64,
-    families: Integers | None = None,
+    families: Integers,
 ) -> Float64:
     """Return the product of predicted and observed measures of left-out people, in SD.
 
@@ -330,9 +330,9 @@ def left_out_agreement(
     people, values = len(measures), np.asarray(connectomes, np.float64)
     order = np.random.default_rng(0).permutation(people)
     fold = order % min(_FOLDS, people)
-    if families is not None:  # each family is in the fold of its first person
-        _, first, of = np.unique(families, return_index=True, return_inverse=True)
-        fold = fold[first][of]
+    # Each family is in the fold of its first person.
+    _, first, of = np.unique(families, return_index=True, return_inverse=True)
+    fold = fold[first][of]
     agreement = np.zeros(measures.shape)
     counts = np.isfinite(measures).sum(axis=0)
     centred = measures - np.nansum(measures, axis=0) / np.maximum(counts, 1)

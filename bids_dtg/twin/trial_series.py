@@ -143,7 +143,6 @@ def stack_people(
     people: Sequence[Sequence[Trials]],
     *,
     tasks: TaskSet | None = None,
-    steps: int = SEGMENT_STEPS,
 ) -> Segments:
     """Return the runs of several people as segments; segments that people share are stored once.
 
@@ -166,8 +165,6 @@ def stack_people(
         Runs of each person; a person has no run of a task that they did not perform.
     tasks
         Tasks of the network; None: those of the runs, in order.
-    steps
-        Largest number of steps in a segment.
 
     Returns
     -------
@@ -196,11 +193,7 @@ def stack_people(
     runs = [run for person in people for run in person]
     tasks = tasks or TaskSet(tuple({run.task.name: run.task for run in runs}.values()))
     pieces = [
-        [
-            piece
-            for number, run in enumerate(person)
-            for piece in cut_run(run, number, steps=steps)
-        ]
+        [piece for number, run in enumerate(person) for piece in cut_run(run, number)]
         for person in people
     ]
     if not any(pieces):
@@ -209,10 +202,10 @@ def stack_people(
     rows = _trial_rows(tasks, shown, owned)
     run = _each(owned, lambda piece: piece.number, np.intp(-1))
     length = _each(shown, lambda piece: piece.length, np.intp(0))
-    within = (np.arange(steps) < length[..., None]) & (run >= 0)[..., None]
+    within = (np.arange(SEGMENT_STEPS) < length[..., None]) & (run >= 0)[..., None]
     return Segments(
         tasks=tasks,
-        inputs=_inputs(tasks, steps, shown),
+        inputs=_inputs(tasks, shown),
         task=_each(shown, lambda piece: tasks.number(piece.run.task), np.int8(-1)),
         action=_action(rows, tasks, within.shape),
         scored=_scored(rows, within),
@@ -321,9 +314,10 @@ def _each(
     return np.array(values, empty.dtype)
 
 
-def _inputs(tasks: TaskSet, steps: int, shown: Sequence[Row]) -> Float32:
+def _inputs(tasks: TaskSet, shown: Sequence[Row]) -> Float32:
     """Return the stimuli one step late, and the tasks' flags: (rows, s, steps, inputs)."""
-    inputs = np.zeros((len(shown), len(shown[0]), steps, tasks.inputs), np.float32)
+    shape = len(shown), len(shown[0]), SEGMENT_STEPS, tasks.inputs
+    inputs = np.zeros(shape, np.float32)
     for row, number, piece in _filled(shown):
         shown_steps = inputs[row, number, 1 : piece.length]
         shown_steps[:, : piece.run.task.channels] = _seen(
@@ -532,15 +526,13 @@ def window_ends(trials: Trials) -> Float64:
     return ends
 
 
-def cut_run(
-    trials: Trials, number: int = 0, *, steps: int = SEGMENT_STEPS
-) -> list[Piece]:
+def cut_run(trials: Trials, number: int = 0) -> list[Piece]:
     """Cut a run into pieces, so that each trial is in one of them with its whole window.
 
     A piece begins with a trial: at the trial's cue where there is one after the onset of the
-    trial before it, else at its onset. The next piece begins at the last trial within `steps` at
-    which the task lets a segment begin (`Trials.cut`). Without such a trial it begins at the first
-    trial whose window does not fit.
+    trial before it, else at its onset. The next piece begins at the last trial within
+    `SEGMENT_STEPS` at which the task lets a segment begin (`Trials.cut`). Without such a trial it
+    begins at the first trial whose window does not fit.
 
     The published cuts, every 20.96 s from the run's start, begin 13 s into a block of faces, where
     no cue says what has to be matched (Takahashi et al., 2026, doi:10.34133/bmef.0231).
@@ -551,8 +543,6 @@ def cut_run(
         Trials of one run, in order of onset.
     number
         Number of the run.
-    steps
-        Largest number of steps in a piece.
 
     Returns
     -------
@@ -562,10 +552,10 @@ def cut_run(
     Raises
     ------
     ValueError
-        The response window is longer than `steps`.
+        The response window is longer than `SEGMENT_STEPS`.
     """
     ends = window_ends(trials)
-    begins = _begins(trials, ends, steps)
+    begins = _begins(trials, ends)
     # A piece may last until the next trial's start.
     following = np.append(begins[1:], trials.run_seconds)
     pieces: list[Piece] = []
@@ -573,22 +563,24 @@ def cut_run(
     while first < after:
         start = float(begins[first])
         last_steps = steps_until(ends - start)
-        stop = _stop(trials.cut, first, int(np.searchsorted(last_steps, steps)), after)
+        stop = _stop(
+            trials.cut, first, int(np.searchsorted(last_steps, SEGMENT_STEPS)), after
+        )
         lasts = max(last_steps[stop - 1], steps_until(following[stop - 1] - start))
-        length = min(int(lasts) + 1, steps)
+        length = min(int(lasts) + 1, SEGMENT_STEPS)
         pieces.append(Piece(number, trials, ends, first, stop, start, length))
         first = stop
     return pieces
 
 
-def _begins(trials: Trials, ends: Float64, steps: int) -> Float64:
+def _begins(trials: Trials, ends: Float64) -> Float64:
     """Return the start of a piece that begins with each trial, (n,), seconds."""
     onset, begins = trials.onset_seconds, trials.begin_seconds
-    longest = (steps - 1) * STEP_SECONDS
+    longest = (SEGMENT_STEPS - 1) * STEP_SECONDS
     if (ends - onset > longest + STEP_SECONDS * _ROUNDING).any():
         raise ValueError(
             f"{trials.task.name}: a response window of {trials.task.window_seconds:g} s does not "
-            f"fit into {steps} steps of {STEP_SECONDS} s"
+            f"fit into {SEGMENT_STEPS} steps of {STEP_SECONDS} s"
         )
     return np.where(ends - begins > longest, onset, begins)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from twin_runs import a_run, a_task, answered_by, make_segments, runs
 
+from bids_dtg.twin import trial_series
 from bids_dtg.twin.trial_series import STEP_SECONDS, TaskSet, cut_run, stack_people
 
 few = settings(max_examples=25)
@@ -162,7 +163,7 @@ def test_people_without_a_run_are_not_scored_in_it():
     np.testing.assert_array_equal(stacked.run[2], [1, 1, 1, 0, 0, 0, 0])
 
 
-def test_a_stretch_begins_at_its_cue():
+def test_a_stretch_begins_at_its_cue(monkeypatch):
     blocks = 8.0 + 21.0 * np.arange(3)
     onset = (blocks[:, None] + 3.0 + 3.0 * np.arange(6)).ravel()
     cues = np.column_stack([np.arange(3) % 2, blocks, blocks + 2.9])
@@ -171,7 +172,8 @@ def test_a_stretch_begins_at_its_cue():
     assert stretches == [(0, 6, 8.0), (6, 12, 29.0), (12, 18, 50.0)]
     # Where the next stretch begins, the one before it ends.
     assert cut_run(run)[0].length == 262
-    longer = [(s.first, s.stop) for s in cut_run(run, steps=600)]
+    monkeypatch.setattr(trial_series, "SEGMENT_STEPS", 600)
+    longer = [(s.first, s.stop) for s in cut_run(run)]
     assert longer == [(0, 12), (12, 18)]
 
 

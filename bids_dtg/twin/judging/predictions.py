@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -216,18 +216,16 @@ def join_folds(parts: Sequence[tuple[Integers, Judged]]) -> Judged:
     ValueError
         Somebody is in two folds, or in none.
     """
-    rows = [fold_rows for fold_rows, _ in parts]
-    folds = [judged for _, judged in parts]
-    people = sum(map(len, rows))
-    if sorted(np.concatenate(rows).tolist()) != list(range(people)):
+    rows = np.concatenate([fold_rows for fold_rows, _ in parts])
+    folds, people = [judged for _, judged in parts], len(rows)
+    if sorted(rows.tolist()) != list(range(people)):
         raise ValueError(f"folds have other people than {people}, each once")
 
     def together(values: Sequence[Any]) -> Any:
         if any(value is None for value in values):
             return None
         joined = np.empty((people, *values[0].shape[1:]), values[0].dtype)
-        for fold_rows, fold_values in zip(rows, values, strict=True):
-            joined[fold_rows] = fold_values
+        joined[rows] = np.concatenate(values)
         return joined
 
     losses = np.full((people, people), np.nan)
@@ -236,16 +234,18 @@ def join_folds(parts: Sequence[tuple[Integers, Judged]]) -> Judged:
         losses[np.ix_(fold_rows, fold_rows)] = judged.losses
         fold_of[fold_rows] = number
     models = {}
-    for name in folds[0].models:
+    for name, model in folds[0].models.items():
         if all(name in judged.models for judged in folds):
-            predicted = [judged.models[name] for judged in folds]
+            predicted = [vars(judged.models[name]) for judged in folds]
             joined = {
-                part.name: together([getattr(fold, part.name) for fold in predicted])
-                for part in fields(Predicted)
+                part: together([fold[part] for fold in predicted])
+                for part in vars(model)
             }
             models[name] = Predicted(**joined)
-    bold_of_folds = [judged.bold for judged in folds if judged.bold is not None]
-    bold = None
+    bold_of_folds, bold = (
+        [judged.bold for judged in folds if judged.bold is not None],
+        None,
+    )
     if len(bold_of_folds) == len(folds):
         bold = {
             name: together([fold[name] for fold in bold_of_folds])

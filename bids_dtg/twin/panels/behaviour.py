@@ -14,7 +14,7 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_rows, tsv_text
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Figure, Picture, line_chart
-from bids_dtg.report.presentation import Canvas, PanelFile
+from bids_dtg.report.presentation import Canvas
 from bids_dtg.report.quality import number
 from bids_dtg.report.tables import NOT_KNOWN, Cell, Table
 from bids_dtg.twin.judging.scores import per_second
@@ -151,10 +151,10 @@ class Curve:
     correct: Floats
 
 
-def trial_series_file(
+def encode_trial_series(
     curves: Iterable[Curve], facts: Mapping[str, Any] | None = None
-) -> PanelFile:
-    r"""Return the table of an average's curves for `write_panel_files`.
+) -> tuple[bytes, dict[str, Any]]:
+    r"""Return the table of an average's curves, and its sidecar.
 
     Parameters
     ----------
@@ -167,20 +167,17 @@ def trial_series_file(
     --------
     >>> curve = Curve("go", "all", "twin", 9, np.array([0, 0.08]), np.array([0, 0.5]),
     ...     np.array([0, np.nan]))
-    >>> trial_series_file([curve]).content.decode().splitlines()[2].split("\t")
+    >>> encode_trial_series([curve])[0].decode().splitlines()[2].split("\t")
     ['go', 'all', 'twin', '9', '0.08', '0.5', 'n/a']
     """
-    return PanelFile(
-        SERIES,
-        encoded(tsv_text(list(_SERIES_COLUMNS), _rows(curves))),
-        sidecar={
-            "Description": "Share of the trials of each condition that is answered by each time, "
-            "predicted by networks, and observed where the person has responses. Predictions are "
-            "estimates, not measurements",
-            **(facts or {}),
-            **_SERIES_COLUMNS,
-        },
-    )
+    table = encoded(tsv_text(list(_SERIES_COLUMNS), _rows(curves)))
+    return table, {
+        "Description": "Share of the trials of each condition that is answered by each time, "
+        "predicted by networks, and observed where the person has responses. Predictions are "
+        "estimates, not measurements",
+        **(facts or {}),
+        **_SERIES_COLUMNS,
+    }
 
 
 def read_trial_series(path: Path) -> tuple[Curve, ...]:

@@ -102,21 +102,20 @@ class AverageBehaviour:
 
     def curves(self) -> Iterator[Curve]:
         """Yield curves of each condition, averaged over trials, of networks and of the person."""
-        scored = self.in_own_run & self.shown.scored
         own_curves = (curves[0] for curves in observed_curves(self.segments))
-        sources: dict[Of, tuple[Any, ...]] = {"person": (*own_curves, scored)}
-        networks: dict[Of, Decoded | None] = {"twin": self.twin, "group": self.group}
-        for of, decoded in networks.items():
-            if decoded is not None:
-                correct = decoded.correct(self.shown.correct_button)
-                sources[of] = decoded.answered, correct, decoded.seconds, self.used
+        sources: dict[Of, tuple[Any, ...]] = {
+            "twin": self._curves_of(self.twin),
+            "person": (*own_curves, self.in_own_run & self.shown.scored),
+        }
+        if self.group is not None:
+            sources["group"] = self._curves_of(self.group)
         for number, task in enumerate(self.segments.tasks.tasks):
             for condition, name in enumerate(task.conditions):
                 chosen = self._trials(number, condition)
-                for of in ("twin", "person", "group"):
-                    if of not in sources or not (used := chosen & sources[of][3]).any():
+                for of, (answered, correct, seconds, counted) in sources.items():
+                    used = chosen & counted
+                    if not used.any():
                         continue
-                    answered, correct, seconds, _ = sources[of]
                     (grid, share), (_, right) = (
                         mean_curve(
                             values[None], seconds[None], used[None], task.window_seconds
@@ -128,6 +127,11 @@ class AverageBehaviour:
                     yield Curve(
                         task.name, name, of, int(used.sum()), grid, share, right
                     )
+
+    def _curves_of(self, network: Decoded) -> tuple[Any, ...]:
+        """Return curves of any and of the correct button, times, and which trials count."""
+        correct = network.correct(self.shown.correct_button)
+        return network.answered, correct, network.seconds, self.used
 
     def _trials(self, task: int, condition: int) -> Mask:
         rows = self.shown

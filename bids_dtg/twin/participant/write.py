@@ -19,9 +19,8 @@ from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
 from bids_dtg.participants.quality import rounded
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.report.participant import discard_report
-from bids_dtg.report.presentation import write_panel_files
 from bids_dtg.twin.bold_runs import BoldRun
-from bids_dtg.twin.panels.behaviour import trial_series_file
+from bids_dtg.twin.panels.behaviour import SERIES, encode_trial_series
 from bids_dtg.twin.participant.behaviour import (
     QUANTILES,
     AverageBehaviour,
@@ -250,7 +249,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         behaviour: AverageBehaviour,
     ) -> Iterator[PurePosixPath]:
         facts = self._behaviour_facts(planned, connectome, behaviour)
-        entities, output = self.entities(planned.entities), self._request.output
+        entities = self.entities(planned.entities)
         for suffix, words, columns, rows in (
             (
                 "behaviour",
@@ -272,8 +271,8 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             )
         if behaviour.bold:
             yield from self._write_bold(_PREDICTED.path(entities), behaviour, facts)
-        curves = trial_series_file(behaviour.curves(), facts)
-        yield from write_panel_files([curves], entities, output)
+        curves = encode_trial_series(behaviour.curves(), facts)
+        yield from self.write_with(SERIES.path(entities), *curves)
 
     def _write_bold(
         self, path: PurePosixPath, behaviour: AverageBehaviour, facts: Mapping[str, Any]

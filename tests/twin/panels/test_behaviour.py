@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.twin.panels.behaviour import Curve, read_trial_series, trial_series_file
+from bids_dtg.twin.panels.behaviour import Curve, encode_trial_series, read_trial_series
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -23,7 +23,7 @@ def test_what_is_written_is_read(tmp_path):
             [("go", "twin", 1.0), ("go", "person", np.nan), ("a-b", "group", 1.0)], 1
         )
     ]
-    table.write_bytes(trial_series_file(written).content)
+    table.write_bytes(encode_trial_series(written)[0])
     for curve, read_curve in zip(written, read_trial_series(table), strict=True):
         for name in ("task", "condition", "of", "trials"):
             assert getattr(curve, name) == getattr(read_curve, name)
