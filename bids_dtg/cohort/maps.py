@@ -272,8 +272,7 @@ def read_map(path: Path, places: VoxelPlaces) -> Float32:
         The map cannot be read, has only 0 and NaN, or has another grid.
     """
     voxels = _volume(path, places.grid).reshape(-1)
-    values: Float32 = voxels[places.positions]
-    return values
+    return voxels[places.positions]
 
 
 def _volume(path: Path, grid: Grid) -> Float32:

@@ -163,8 +163,7 @@ def _read_set(
         raise RunError(
             f"{path} has other parcels than the first map", expected="the same for all"
         )
-    chosen: Float32 = values[[names.index(label) for label in labels]]
-    return chosen
+    return values[[names.index(label) for label in labels]]
 
 
 class _RunningSums:

@@ -64,7 +64,7 @@ class Homologues:
 
     def difference(self, maps: Floats) -> Floats:
         """Return left minus right, (..., pairs), of maps (..., parcels); NaN: a side is missing."""
-        return np.asarray(maps[..., self.left] - maps[..., self.right])
+        return maps[..., self.left] - maps[..., self.right]
 
     def values(self, maps: Floats, mean: Floats) -> Floats:
         """Return asymmetries and, as the last column, the index: (..., contrasts, pairs + 1).
@@ -123,5 +123,4 @@ def lateralisation(asymmetry: Floats, weights: Floats) -> Floats:
     total = (np.nan_to_num(asymmetry) * weights).sum(axis=-1)
     number, wanted = counts.sum(axis=-1), np.abs(weights).sum(axis=-1)
     enough = number >= np.maximum(_LEAST_SHARE * wanted, 1)
-    index: Floats = np.where(enough, total / np.maximum(number, 1), np.nan)
-    return index
+    return np.where(enough, total / np.maximum(number, 1), np.nan)

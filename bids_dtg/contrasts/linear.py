@@ -404,7 +404,7 @@ def _coefficients(
 
 
 def _times(grams: Float64, rows: Float64) -> Float64:
-    return np.asarray((grams @ rows[..., None])[..., 0])
+    return (grams @ rows[..., None])[..., 0]
 
 
 def _solved(grams: Float64, rows: Float64) -> Float64:

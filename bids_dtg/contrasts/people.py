@@ -132,7 +132,7 @@ class MeanMaps:
     @property
     def mean(self) -> Float64:
         """Mean maps, (contrasts, voxels); 0 where nobody was measured."""
-        return np.asarray(self.total / np.maximum(self.count, 1))
+        return self.total / np.maximum(self.count, 1)
 
     def deviation(self, person: Person) -> Float64:
         """Return measured maps minus the mean; 0 where nothing was measured."""

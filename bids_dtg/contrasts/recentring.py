@@ -101,4 +101,4 @@ def recentre(
 
 def _varies(variance: Float64, squares: Float64) -> Mask:
     """Return whether a sum of squared deviations exceeds the rounding error of equal values."""
-    return np.asarray(variance > _ROUNDING * squares)
+    return variance > _ROUNDING * squares

@@ -141,5 +141,4 @@ def add_levels(coded: Coded, name: str, levels: Sequence[str], tested: Floats) -
 def _orthonormal(columns: Float64) -> Float64:
     """Return an orthonormal basis of the columns, (people, rank)."""
     vectors, values, _ = np.linalg.svd(columns, full_matrices=False)
-    basis: Float64 = vectors[:, values > _NOTHING * values.max()]
-    return basis
+    return vectors[:, values > _NOTHING * values.max()]

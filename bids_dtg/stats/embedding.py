@@ -52,8 +52,7 @@ def distances(products: Float64, columns: int) -> Float64:
     squares = np.diag(products)
     squared_distances = np.maximum(squares[:, None] + squares - 2 * products, 0.0)
     np.fill_diagonal(squared_distances, 0.0)
-    root_mean_squares: Float64 = np.sqrt(squared_distances / columns)
-    return root_mean_squares
+    return np.sqrt(squared_distances / columns)
 
 
 def umap_is_missing() -> bool:

@@ -59,7 +59,7 @@ def correlation_matrix(pred: Maps, true: Maps) -> Float64:
             f"and {measured.shape[1]}"
         )
     r: Float64 = _standardised(predicted) @ _standardised(measured).T
-    return np.asarray(np.clip(r, -1.0, 1.0))
+    return np.clip(r, -1.0, 1.0)
 
 
 def diagonality(matrix: Floats) -> Diagonality:
@@ -354,8 +354,7 @@ def _as_maps(maps: Maps, name: str) -> Float64:
         raise TypeError(f"{name} holds {array.dtype}. Expected: real numbers")
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} is (people, voxels), found {array.shape}")
-    values: Float64 = array.astype(np.float64, copy=False)
-    return values
+    return array.astype(np.float64, copy=False)
 
 
 def _as_pair(pred: Maps, true: Maps) -> tuple[Float64, Float64]:

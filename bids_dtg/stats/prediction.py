@@ -215,7 +215,7 @@ def site_folds(families: Integers, sites: Integers) -> Integers:
     np.add.at(count, (family, site), 1)
     site_of_family = count.argmax(axis=1)
     _, folds = np.unique(site_of_family[family], return_inverse=True)
-    return np.asarray(folds)
+    return folds
 
 
 def predict(

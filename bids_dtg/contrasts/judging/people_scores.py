@@ -302,8 +302,7 @@ def _residual_r(centred: Float64, products: Float64) -> tuple[Float64, Float64]:
 
 def _identified(better: Integers, tied: Integers) -> Float64:
     """Return 1 where nobody is more similar, 1 / k for k ties, from numbers of such people."""
-    identified: Float64 = np.where(better > 0, 0.0, 1.0 / (1 + tied))
-    return identified
+    return np.where(better > 0, 0.0, 1.0 / (1 + tied))
 
 
 def _shares(values: Float64, without: Float64) -> Float64:
