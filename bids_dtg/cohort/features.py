@@ -145,7 +145,10 @@ class FeatureSource:
         """
         error: DatasetError | None = None
         any_table = False
-        for contrasts in self._read_together:
+        # A file may hold all contrasts of a person, so that they are read in one pass; but voxels
+        # of all contrasts would fill the disk, and each has files of its own.
+        one_by_one = [(contrast,) for contrast in self.contrasts]
+        for contrasts in [self.contrasts] if self.names else one_by_one:
             rows, labels, errors = self._read_rows(people, contrasts, folder)
             for number, contrast in enumerate(contrasts):
                 if not labels[contrast] and contrast not in errors:  # nobody has it
@@ -169,17 +172,6 @@ class FeatureSource:
             rows.close()
         if error is not None and not any_table:
             raise error
-
-    @property
-    def _read_together(self) -> Sequence[Sequence[str]]:
-        """Contrasts that are read in one pass over the people.
-
-        All are, as a file may hold all contrasts of a person; but voxels of all contrasts would
-        fill the disk, and each has files of its own.
-        """
-        if self.names:
-            return [self.contrasts]
-        return [[contrast] for contrast in self.contrasts]
 
     def _read_rows(
         self, people: GroupParticipants, contrasts: Sequence[str], folder: Path

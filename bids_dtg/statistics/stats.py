@@ -490,20 +490,19 @@ def _differences(
 
 def _difference(first: FeatureTable, second: FeatureTable) -> FeatureTable:
     """Return the second table minus the first, of people and columns with values in both."""
-    row_in_first = {label: row for row, label in enumerate(first.labels)}
-    row_in_second = {label: row for row, label in enumerate(second.labels)}
-    labels = tuple(label for label in first.labels if label in row_in_second)
+    labels, first_rows, second_rows = np.intersect1d(
+        first.labels, second.labels, return_indices=True
+    )
     _, first_columns, second_columns = np.intersect1d(
         _column_ids(first), _column_ids(second), return_indices=True
     )
-    first_rows = np.array([row_in_first[label] for label in labels], np.intp)
-    second_rows = np.array([row_in_second[label] for label in labels], np.intp)
     values = np.subtract(
         second.values[np.ix_(second_rows, second_columns)],
         first.values[np.ix_(first_rows, first_columns)],
     )
     columns = first.source_columns[first_columns]
-    return FeatureTable(first.source, first.contrast, labels, values, columns)
+    people = tuple(labels.tolist())  # sorted, as they were
+    return FeatureTable(first.source, first.contrast, people, values, columns)
 
 
 def _column_ids(table: FeatureTable) -> Indices:
