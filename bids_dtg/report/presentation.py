@@ -39,8 +39,7 @@ class PanelFile:
 
     kind: FileKind  # which file it is
     content: bytes
-    # Content of its JSON file; None: it has none.
-    sidecar: Mapping[str, Any] | None = None
+    sidecar: Mapping[str, Any]  # content of its JSON file
     entities: Mapping[str, str | None] | None = None  # in its name, besides the run's
 
 
@@ -86,10 +85,9 @@ def write_panel_files(
         named = {**entities, **(file.entities or {})}
         yield file.kind.path(named)
         output.write(file.kind.path(named), file.content)
-        if file.sidecar is not None:
-            path = file.kind.path(named, ".json")
-            write_json(output.path(path), file.sidecar)
-            yield path
+        path = file.kind.path(named, ".json")
+        write_json(output.path(path), file.sidecar)
+        yield path
 
 
 @dataclass(frozen=True)

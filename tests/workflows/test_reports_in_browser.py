@@ -16,7 +16,7 @@ from maps_job import TinyJob, add_rest
 
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
-from bids_dtg.contrasts.panels.group_page import write_group_page
+from bids_dtg.contrasts.panels.group_page import MeanMaps, write_group_page
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import Failure
 from bids_dtg.report.flags import Flag, flag_counts
@@ -426,7 +426,8 @@ def write_many(root: Path) -> None:
         for number, label in enumerate(flags)
     ]
     output = DerivativeDataset(root)
-    write_group_page(output, rows, flags, [Failure("0000", "reading", "why failed")])
+    failures = [Failure("0000", "reading", "why failed")]
+    write_group_page(output, rows, flags, failures, {}, MeanMaps())
     write_index(output)
 
 

@@ -276,6 +276,7 @@ class CohortArrays:
     unusable: Mapping[tuple[str, str], Mapping[str, str]]
     # Seconds per frame of everybody's rest; None where runs differ or it is not known.
     repetition_time_s: float | None
+    findings: tuple[str, ...] = ()  # sentences on the measured maps, for the page
 
     @property
     def plan(self) -> CohortPlan:

@@ -77,15 +77,13 @@ def run_evaluation(settings: Settings) -> int:
         training_people = cohort.people_of(training)
         test_people = cohort.people_of([label for label in test if label not in seen])
         _require_enough(split_file, len(training_people), len(test_people))
-        findings = check_measured_maps(cohort)
-        return _evaluate(cohort, training_people, test_people, findings)
+        return _evaluate(check_measured_maps(cohort), training_people, test_people)
 
 
 def _evaluate(
     cohort: CohortArrays,
     training: tuple[Person, ...],
     test: tuple[Person, ...],
-    findings: Sequence[str],
 ) -> int:
     plan, bundle = cohort.plan, cohort.plan.bundle
     rows = [*rows_in_model(cohort.files.contrasts, bundle.contrasts).values()]
@@ -101,9 +99,7 @@ def _evaluate(
     if plan.results.has_pages:
         r = scores.of(judged)["r"]
         sections = [_example(cohort, simple, predict, test, r)]
-    evaluation = write_evaluation(
-        cohort, scores, simple, judged, findings, sections=sections
-    )
+    evaluation = write_evaluation(cohort, scores, simple, judged, sections=sections)
     say(
         "r: predicted with measured maps; residual r: their deviations from the mean map, n/a for"
     )

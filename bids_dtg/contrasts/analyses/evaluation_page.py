@@ -70,7 +70,6 @@ def write_evaluation(
     scores: Scores,
     simple: SimpleModels,
     judged: str,
-    findings: Sequence[str],
     *,
     record: Mapping[str, Any] = MappingProxyType({}),
     sections: Sequence[Section] = (),
@@ -81,15 +80,13 @@ def write_evaluation(
     ----------
     cohort, scores, simple, judged, record
         As for `evaluate`.
-    findings
-        Sentences on the measured maps.
     sections
         Further parts of the page, above the others.
     """
     evaluation = evaluate(cohort, scores, simple, judged, record)
     write_scores(cohort, evaluation)
     if cohort.plan.results.has_pages:
-        parts = [*sections, *_sections(cohort, evaluation, findings)]
+        parts = [*sections, *_sections(cohort, evaluation)]
         _write_page(cohort, evaluation, parts)
     return evaluation
 
@@ -119,9 +116,7 @@ def _write_page(
     plan.results.page(page, MODEL_PAGE)
 
 
-def _sections(
-    cohort: CohortArrays, evaluation: Evaluation, findings: Sequence[str]
-) -> list[Section]:
+def _sections(cohort: CohortArrays, evaluation: Evaluation) -> list[Section]:
     """Return the parts of the page; those without content are not shown."""
     facts = _facts(cohort, evaluation)
     # Parcels are of no tissue: there is one row, which the scores have too.
@@ -155,7 +150,7 @@ def _sections(
         Section("Training", figures=_curves(evaluation.record.get("network", {}))),
         Section(
             "Measured maps",
-            findings,
+            cohort.findings,
             template="contrasts/judged_files.html",
             facts=facts,
         ),

@@ -104,16 +104,11 @@ def run_finetuning(settings: Settings) -> int:
     rows = [*rows_in_model(to_learn.contrasts, files.contrasts).values()]
     with files.plan.results.writing() as locks:
         cohort = read_arrays(files.among(split.everybody), locks)
-        return _finetune(cohort, rows, check_measured_maps(cohort))
+        return _finetune(check_measured_maps(cohort), rows)
 
 
-def _finetune(
-    cohort: CohortArrays, rows: Sequence[int], findings: Sequence[str]
-) -> int:
-    """Tune to some rows of the people's maps, score all rows, and write the model.
-
-    `findings` are sentences on the measured maps.
-    """
+def _finetune(cohort: CohortArrays, rows: Sequence[int]) -> int:
+    """Tune to some rows of the people's maps, score all rows, and write the model."""
     plan, bundle = cohort.plan, cohort.plan.bundle
     split = store_split(cohort.files)
     seen = leave_out_seen(cohort.files, split.test)
@@ -135,7 +130,7 @@ def _finetune(
     scores_of_card = None
     if test:
         split_of_scores = dataclasses.replace(split, test=test)
-        scores_of_card = _score(cohort, fitted, tuned, split_of_scores, findings)
+        scores_of_card = _score(cohort, fitted, tuned, split_of_scores)
     else:
         say("the model is not scored, because there are no test participants")
     model = write_fitted(
@@ -253,7 +248,6 @@ def _score(
     fitted: FittedModel,
     tuned: Sequence[Contrast],
     split: Split,
-    findings: Sequence[str],
 ) -> dict[str, Any]:
     """Score every contrast before and after tuning, compare with simple models, and write all.
 
@@ -298,7 +292,6 @@ def _score(
         scores,
         simple,
         "tuned",
-        findings,
         record=fitted.record,
         sections=[section],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,8 +86,8 @@ _QUALITY_COLUMNS = (
 )
 
 
-def check_measured_maps(cohort: CohortArrays) -> tuple[str, ...]:
-    """Write tables of the maps' files and findings; return sentences on both for the page."""
+def check_measured_maps(cohort: CohortArrays) -> CohortArrays:
+    """Write tables of the maps' files and findings; return the people with sentences on both."""
     files, results = cohort.files, cohort.plan.results
     results.add(f"{ARRAYS}/")
     maps = _checked(cohort)
@@ -114,7 +115,8 @@ def check_measured_maps(cohort: CohortArrays) -> tuple[str, ...]:
     )
     if not lines:
         lines = ["no problem found in any measured map"]
-    return (files.targets_in_words, *files.notes, *lines)
+    sentences = files.targets_in_words, *files.notes, *lines
+    return dataclasses.replace(cohort, findings=sentences)
 
 
 def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:

@@ -100,8 +100,7 @@ def run_training(settings: Settings) -> int:
         files = files.among(split.everybody)
         if plan.roi_sets:
             files = _with_roi_maps(files, locks)
-        cohort = read_arrays(files, locks)
-        return _train(cohort, check_measured_maps(cohort))
+        return _train(check_measured_maps(read_arrays(files, locks)))
 
 
 def _with_roi_sets(plan: CohortPlan, training: int) -> CohortPlan:
@@ -147,8 +146,8 @@ def _with_roi_maps(files: CohortFiles, locks: Locks) -> CohortFiles:
     return with_group_maps(files, split.training, groups)
 
 
-def _train(cohort: CohortArrays, findings: Sequence[str]) -> int:
-    """Fit and score a model, and write it; `findings` are sentences on the measured maps."""
+def _train(cohort: CohortArrays) -> int:
+    """Fit and score a model, and write it."""
     plan = cohort.plan
     split = store_split(cohort.files)
     say(
@@ -183,7 +182,7 @@ def _train(cohort: CohortArrays, findings: Sequence[str]) -> int:
         words = f"{simple.words} {fitted.words}".strip()
         simple = dataclasses.replace(simple, words=words)
         evaluation = write_evaluation(
-            cohort, scores, simple, "model", findings, record=fitted.record
+            cohort, scores, simple, "model", record=fitted.record
         )
         scores_of_card = evaluation.for_card()
     bundle = write_fitted(cohort, fitted, split, scores_of_card)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +158,7 @@ class ParcelMaps:
         self,
         first: MapFile,
         anatomy: Volume,
-        spreads: Mapping[str, Float32] = MappingProxyType({}),
+        spreads: Mapping[str, Float32],
     ) -> None:
         self._parcels, names, values = read_parcel_maps(first.path)
         self._values = dict(zip(names, np.nan_to_num(values), strict=True))

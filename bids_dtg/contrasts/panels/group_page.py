@@ -69,9 +69,9 @@ def write_group_page(
     dataset: DerivativeDataset,
     rows: Sequence[Row],
     flags: Mapping[str, Sequence[Flag]],
-    failures: Sequence[Failure] = (),
-    decisions: Decisions | None = None,
-    means: MeanMaps | None = None,
+    failures: Sequence[Failure],
+    decisions: Decisions,
+    means: MeanMaps,
 ) -> Path:
     """Write the group page and its figures.
 
@@ -86,9 +86,9 @@ def write_group_page(
     failures
         Of participants, in the order of the page.
     decisions
-        On participants; None: none.
+        On participants.
     means
-        Mean maps; None: there are none.
+        Mean maps, if there are any.
 
     Raises
     ------
@@ -97,7 +97,6 @@ def write_group_page(
     OutputError
         A file cannot be written.
     """
-    means = means or MeanMaps()
     folder = dataset.root / "group" / "figures"
     gallery: Gallery | None = None
     if means.maps:
@@ -105,7 +104,7 @@ def write_group_page(
             dataset, folder, "group", means.maps, overlay=_OVERLAY, images=means.spreads
         )
     quality = quality_of(rows, presentation_of(dataset).columns_of_runs)
-    facts_of_people = _facts_of_people(flags, failures, decisions or {})
+    facts_of_people = _facts_of_people(flags, failures, decisions)
     participants = len({row.get("participant_id") for row in rows})
     is_long = max(len(flags), participants) > MOST_WRITTEN
     shown = list(range(len(rows))) if is_long else quality.most_unusual()

@@ -127,8 +127,8 @@ def _image_file(
     data: MeasuredRun,
     *,
     description: str,
+    facts: Mapping[str, Any],
     slope: float = 1.0,
-    facts: Mapping[str, Any] | None = None,
 ) -> PanelFile:
     """Encode an image on the model's grid as a file, with further facts in its sidecar."""
     grid = data.bundle.grid
@@ -138,7 +138,7 @@ def _image_file(
         "Description": description,
         "Sources": [data.bold_uri],
         **grid.metadata,
-        **(facts or {}),
+        **facts,
     }
     return PanelFile(kind, image, sidecar, entities=grid.entities)
 

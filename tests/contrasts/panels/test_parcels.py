@@ -67,7 +67,7 @@ def map_of(path, places: ParcelPlaces, *values: float) -> tuple[ParcelMaps, np.n
     """Write a map of parcels; return it opened, and its values."""
     path.write_bytes(places.encode_maps(np.array([values], np.float32), ["a"]))
     shown = MapFile("a", path, {})
-    held = ParcelMaps(shown, anatomy())
+    held = ParcelMaps(shown, anatomy(), {})
     return held, held.read(shown)
 
 
@@ -104,7 +104,7 @@ def test_maps_are_found_by_the_names_of_their_contrasts(path):
     values = np.array([[1.5, np.nan, -2.0], [1, 2, 3]], np.float32)
     path.write_bytes(parcels().encode_maps(values, ["faces", "shapes"]))
     faces = MapFile("faces", path, {})
-    held = ParcelMaps(faces, anatomy())
+    held = ParcelMaps(faces, anatomy(), {})
     np.testing.assert_array_equal(held.read(faces), [1.5, 0, -2])
     assert held.peak(held.read(faces)) == (-2, "in below", None)
     with pytest.raises(
@@ -118,7 +118,7 @@ def test_files_that_are_no_maps_are_refused_by_name(path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(RunError, match=r"a\.pscalar\.nii"):
-        ParcelMaps(MapFile("a", path, {}), anatomy())
+        ParcelMaps(MapFile("a", path, {}), anatomy(), {})
 
 
 def test_each_vertex_and_voxel_has_the_value_of_its_parcel(path):
