@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_dtg.contrasts.panels.group_page import MeanMaps, write_group_page
+from bids_dtg.contrasts.panels.group_page import MeanMapFiles, write_group_page
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.flags import Flag, flag_counts
 from bids_dtg.report.participant import write_index
@@ -172,7 +172,7 @@ def main(folder: Path, people: int) -> None:
     measure("index again, as at the end of a job", lambda: write_index(output))
     measure(
         "group page",
-        lambda: write_group_page(output, rows, flags, (), {}, MeanMaps()),
+        lambda: write_group_page(output, rows, flags, (), {}, MeanMapFiles()),
     )
     measure("tests", lambda: fit_rows(people))
 

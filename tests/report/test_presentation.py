@@ -11,7 +11,7 @@ from maps_job import FRAMES, TR, TinyJob
 
 from bids_dtg import workflows
 from bids_dtg.connectome.quality import QualityMetric
-from bids_dtg.contrasts.panels.group_page import MeanMaps, write_group_page
+from bids_dtg.contrasts.panels.group_page import MeanMapFiles, write_group_page
 from bids_dtg.contrasts.panels.presentation import PRESENTATION as MAPS
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, SourceDataset
@@ -165,6 +165,6 @@ def test_the_group_page_shows_its_columns(output):
     rows = [
         {"participant_id": "sub-01", "task_id": "rest", "pulse": "64", "coverage": "1"}
     ]
-    page = write_group_page(output, rows, {}, (), {}, MeanMaps()).read_text()
+    page = write_group_page(output, rows, {}, (), {}, MeanMapFiles()).read_text()
     assert "Pulse" in page
     assert "Coverage of the model" not in page

@@ -16,7 +16,7 @@ from maps_job import TinyJob, add_rest
 
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
-from bids_dtg.contrasts.panels.group_page import MeanMaps, write_group_page
+from bids_dtg.contrasts.panels.group_page import MeanMapFiles, write_group_page
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import Failure
 from bids_dtg.report.flags import Flag, flag_counts
@@ -427,7 +427,7 @@ def write_many(root: Path) -> None:
     ]
     output = DerivativeDataset(root)
     failures = [Failure("0000", "reading", "why failed")]
-    write_group_page(output, rows, flags, failures, {}, MeanMaps())
+    write_group_page(output, rows, flags, failures, {}, MeanMapFiles())
     write_index(output)
 
 

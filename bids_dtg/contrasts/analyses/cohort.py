@@ -164,6 +164,11 @@ class CohortPlan:
         return ArrayStore(self.results.path / ARRAYS)
 
     @property
+    def work(self) -> ArrayStore:
+        """Folder of arrays that are needed only until the model is made."""
+        return ArrayStore(self.store.root / WORK)
+
+    @property
     def cache(self) -> ArrayStore:
         """Folder of people's arrays, which all analyses of an output share."""
         return ArrayStore(self.request.output.path("group") / "cache")
@@ -183,16 +188,11 @@ class CohortPlan:
     def with_models(
         self, bundle: ModelBundle, folds: Sequence[ModelBundle], words: str
     ) -> CohortPlan:
-        """Return the plan with the ROI maps that were made for the model and for each fold."""
+        """Return the plan with other ROI maps, of the model and of each fold."""
         request = dataclasses.replace(self.request, bundle=bundle)
         return dataclasses.replace(
             self, request=request, folds=tuple(folds), roi_maps_words=words
         )
-
-    def with_fold(self, number: int) -> CohortPlan:
-        """Return the plan with a fold's model; folds are numbered from 1."""
-        request = dataclasses.replace(self.request, bundle=self.folds[number - 1])
-        return dataclasses.replace(self, request=request, folds=())
 
 
 @dataclass(frozen=True, eq=False)

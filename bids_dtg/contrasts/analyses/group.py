@@ -24,7 +24,7 @@ from bids_dtg.cohort.mean_maps import (
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.run_table import RUN_TABLE, Row, add_to_runs, write_run_table
 from bids_dtg.contrasts.contrast import hcp_contrasts, tasks_by_contrast
-from bids_dtg.contrasts.panels.group_page import MeanMaps, write_group_page
+from bids_dtg.contrasts.panels.group_page import MeanMapFiles, write_group_page
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.columns import Column
@@ -145,7 +145,7 @@ def _gather(
     if wants_pages:
         names = PathNames().plus({"output": output.root}).plus(machine_folders())
         without_maps = [(title, names.hide(reason)) for title, reason in left_out]
-        means = MeanMaps(
+        means = MeanMapFiles(
             maps,
             spreads,
             averages=len(group.averages) if group else 0,

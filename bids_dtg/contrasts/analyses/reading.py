@@ -28,7 +28,6 @@ from bids_dtg.connectome.form import MARGINAL, rows_of
 from bids_dtg.contrasts import group_ica
 from bids_dtg.contrasts.analyses.cohort import (
     ARRAYS,
-    WORK,
     CohortArrays,
     CohortFiles,
     CohortPlan,
@@ -141,7 +140,7 @@ def cohort_of_fold(cohort: CohortArrays, number: int) -> CohortArrays:
     plan = cohort.plan
     if not plan.folds:
         return cohort
-    store, bundle = _work_store(plan), plan.folds[number - 1]
+    store, bundle = plan.work, plan.folds[number - 1]
     people = tuple(
         _person(
             person.label,
@@ -152,7 +151,8 @@ def cohort_of_fold(cohort: CohortArrays, number: int) -> CohortArrays:
         )
         for person in cohort.people
     )
-    files = dataclasses.replace(cohort.files, plan=plan.with_fold(number))
+    fold_plan = plan.with_models(bundle, (), plan.roi_maps_words)
+    files = dataclasses.replace(cohort.files, plan=fold_plan)
     return dataclasses.replace(cohort, files=files, people=people)
 
 
@@ -182,7 +182,7 @@ def with_group_maps(
 def _with_maps_of(files: CohortFiles, labels: Sequence[str], title: str) -> ModelBundle:
     """Return the model with ROI maps of some people, made now or by an interrupted run."""
     plan = files.plan
-    store, seed = _work_store(plan), plan.settings.modelling.seed
+    store, seed = plan.work, plan.settings.modelling.seed
     name = title.lower().replace(" ", "_")
     facts = {
         "people": {
@@ -223,11 +223,6 @@ def _connectomes_name(plan: CohortPlan, label: str) -> str:
     elif part.whole_runs:
         cut = "_of_whole_runs"
     return f"sub-{label}/{form}connectomes{cut}"
-
-
-def _work_store(plan: CohortPlan) -> ArrayStore:
-    """Return the store of arrays that are needed only until the model is made."""
-    return ArrayStore(plan.store.root / WORK)
 
 
 class _Array(NamedTuple):
@@ -309,7 +304,7 @@ def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Arra
     for number, bundle in enumerate(plan.folds, 1):
         fold_facts = facts | {"geometry": bundle.geometry} | cut
         fold_name = f"fold{number}/{name}"
-        arrays.append(_Array(_work_store(plan), fold_name, fold_facts))
+        arrays.append(_Array(plan.work, fold_name, fold_facts))
     return arrays
 
 

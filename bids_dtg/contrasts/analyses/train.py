@@ -54,7 +54,6 @@ from bids_dtg.contrasts.judging.scores import (
 )
 from bids_dtg.contrasts.plan import CHECKPOINTS
 from bids_dtg.engine.machine import one_blas_thread
-from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.columns import Column
 from bids_dtg.files.foreign import sha256_of_file
 from bids_dtg.files.locks import Locks
@@ -251,7 +250,7 @@ def _judge_fold(
 
     An interrupted call's are used if everything that they depend on is the same.
     """
-    store = ArrayStore(cohort.plan.store.root / WORK)
+    store = cohort.plan.work
     labels = [person.label for person in cohort.people]
     training = tuple(label for label in labels if label not in group)
     fold, split = cohort_of_fold(cohort, number), Split(training, (), tuple(group))

@@ -54,7 +54,7 @@ _OVERLAY = {
 
 
 @dataclass(frozen=True, eq=False)
-class MeanMaps:
+class MeanMapFiles:
     """Mean maps over participants as files, and their comparison with measured maps."""
 
     maps: Sequence[MapFile] = ()
@@ -71,7 +71,7 @@ def write_group_page(
     flags: Mapping[str, Sequence[Flag]],
     failures: Sequence[Failure],
     decisions: Decisions,
-    means: MeanMaps,
+    means: MeanMapFiles,
 ) -> Path:
     """Write the group page and its figures.
 
@@ -139,7 +139,7 @@ def write_group_page(
     return path
 
 
-def _links(means: MeanMaps, gallery: Gallery | None) -> list[tuple[str, str]]:
+def _links(means: MeanMapFiles, gallery: Gallery | None) -> list[tuple[str, str]]:
     """Return the anchor and the title of each section of the page."""
     links = [("summary", "Summary"), ("runs", "Runs")]
     if gallery:
@@ -253,7 +253,7 @@ def _known(row: Row, name: str) -> str:
     return "" if value == "n/a" else value
 
 
-def _facts_of_maps(means: MeanMaps, gallery: Gallery | None) -> dict[str, Any]:
+def _facts_of_maps(means: MeanMapFiles, gallery: Gallery | None) -> dict[str, Any]:
     """Return what the page says of mean maps, and the viewer's data."""
     sidecar = means.maps[0].sidecar if means.maps else {}
     notice = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bids_dtg.cohort.run_table import OUTLIER_Z, quality_of, robust_z
-from bids_dtg.contrasts.panels.group_page import MeanMaps, write_group_page
+from bids_dtg.contrasts.panels.group_page import MeanMapFiles, write_group_page
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import Failure
@@ -75,7 +75,7 @@ def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_pa
     ]
     failures = [Failure(name, "reading", "cut short") for name in names]
     output = DerivativeDataset(tmp_path)
-    page = write_group_page(output, rows, {}, failures, {}, MeanMaps()).read_text()
+    page = write_group_page(output, rows, {}, failures, {}, MeanMapFiles()).read_text()
     assert ", 2080 runs of rest</p>" in page  # without maps of voxels, none are counted
     assert page.count("cut short") == 2000
     assert "and the other 80 runs" in page
