@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from bids_dtg.bundles.fitted import FittedBundle
-from bids_dtg.bundles.training_hashes import labels_alone
+from bids_dtg.bundles.training_hashes import TrainingHashes, labels_alone
 from bids_dtg.cohort.participant_sources import ModelParticipants
 from bids_dtg.cohort.recognised_participants import RELATED, TRAINED
 from bids_dtg.cohort.result_folder import (
@@ -129,6 +129,12 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         return self.settings.modelling.model_name or DEFAULT_NAME
 
     @property
+    def model(self) -> Model:
+        """The model of ``--model``, in an analysis that reads one."""
+        assert self.bundle is not None
+        return self.bundle
+
+    @property
     def data_set(self) -> str:
         """The name in the folder's description, else the folder's name."""
         return self.dataset.described_name
@@ -140,11 +146,18 @@ class ModelAnalysis(ABC, Generic[People, Model]):
             return {}
         return self.people.sketches(self.people.labels)
 
+    def training_hashes(self, labels: Sequence[str]) -> TrainingHashes:
+        """Return hashes of people to train a model on, for its bundle."""
+        return TrainingHashes.of_training(
+            self.data_set,
+            self.people.sketches(labels),
+            self.people.source.families.by_label,
+        )
+
     @cached_property
     def seen(self) -> Mapping[str, str]:
         """Why the model's training participants and their relatives are left out, by label."""
-        bundle, people = self.bundle, self.people
-        assert bundle is not None
+        bundle, people = self.model, self.people
         table = people.source.families.by_label
         relatives = bundle.relatives(
             people.labels, self.data_set, table, people.families

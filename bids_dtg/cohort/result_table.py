@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,11 @@ class ResultTable:
         """
         write_text(path, self.text)
         write_json(path.with_suffix(".json"), self.dictionary())
+
+    def in_words(self, column: str, words: Callable[[Any], str]) -> ResultTable:
+        """Return the table with a column's values in words, for a page."""
+        rows = [{**row, column: words(row[column])} for row in self.rows]
+        return replace(self, rows=rows)
 
     def on_page(
         self,

@@ -6,14 +6,19 @@ import argparse
 import io
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bids_dtg.array_types import Float32, Floats, Mask
-from bids_dtg.dynamics.measures import autocorrelation, connectivity, fc_fit, spectra
+from bids_dtg.dynamics.measures import (
+    autocorrelation,
+    bounded,
+    connectivity,
+    fc_fit,
+    spectra,
+)
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.phantom.people import (
     SimulatedPeople,
@@ -48,8 +53,6 @@ RECIPE = Recipe(
     held_out=0.0,
 )
 _SIMULATIONS = 10  # of each person, by the fitted model
-# Larger values have diverged; observed series have a standard deviation of 1.
-_BOUND = 1e6
 _DIGITS = 5  # decimals in the table
 _LINES = 10  # progress lines while the model is fitted
 _INCHES = 13.0, 7.2
@@ -64,17 +67,6 @@ _WORDS = (
     "oscillate on its own."
 )
 _WARNING = "Everything here is SIMULATED: it says nothing about brains."
-
-
-@dataclass(frozen=True, eq=False)
-class Demo:
-    """Results of the demo, all simulated."""
-
-    people: SimulatedPeople
-    # By the parameter's name, over regions of all people.
-    recovered: Mapping[str, Recovered]
-    # (people, simulations, regions, frames), by the fitted model.
-    simulations: Float32
 
 
 def run_network_demo(
@@ -111,32 +103,30 @@ def run_network_demo(
     )
     out: Path = arguments.out
     participants, seed = arguments.participants, arguments.seed
-    people = simulate_people(participants, regions, seed)
-    write_people(out / SIMULATED, people)
-    show(f"{counted(participants, 'simulated participant')} in {out / SIMULATED}")
-    demo = _fitted(people, recipe, seed)
-    _write_table(out / TABLE, demo)
-    write_atomic(out / PICTURE, _picture(demo))
-    _report(out, demo)
-
-
-def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeople:
-    """Simulate networks of Hopf oscillators, with simulated structural connectomes.
-
-    Examples
-    --------
-    >>> people = simulate_people(2, 4, seed=0)
-    >>> people.networks.series.shape, sorted(people.regional)
-    ((2, 4, 180), ['a', 'f'])
-    """
     weights, _, names = simulate_weights(
         participants, regions, np.random.default_rng(seed)
     )
-    return simulate_hopf_people(weights, seed=seed, regions=names)
+    people = simulate_hopf_people(weights, seed=seed, regions=names)
+    write_people(out / SIMULATED, people)
+    show(f"{counted(participants, 'simulated participant')} in {out / SIMULATED}")
+    recovered, sessions = _fitted(people, recipe, seed)
+    _write_table(out / TABLE, people.networks, recovered)
+    write_atomic(out / PICTURE, _picture(people.networks, recovered, sessions[-1]))
+    _report(out, people, recovered, sessions)
 
 
-def _fitted(people: SimulatedPeople, recipe: Recipe, seed: int) -> Demo:
-    """Fit the model to people, infer their parameters, and simulate their sessions."""
+def _fitted(
+    people: SimulatedPeople, recipe: Recipe, seed: int
+) -> tuple[dict[str, Recovered], Float32]:
+    """Fit the model to people, infer their parameters, and simulate their sessions.
+
+    Returns
+    -------
+    recovered
+        By the parameter's name, over regions of all people.
+    sessions
+        (people, simulations, regions, frames), by the fitted model; NaN where one diverged.
+    """
     # Imported here, so that `require` can report a missing package first.
     from bids_dtg.dynamics.fitting import fit
 
@@ -151,10 +141,9 @@ def _fitted(people: SimulatedPeople, recipe: Recipe, seed: int) -> Demo:
     }
     say("simulating the people with the fitted model …")
     sessions = fitted.simulate(networks, simulations=_SIMULATIONS, seed=seed)
-    # Simulations that diverged become NaN.
-    bounded = np.abs(sessions).max(axis=(2, 3), keepdims=True) < _BOUND
-    sessions = np.where(bounded, sessions, np.float32(np.nan))
-    return Demo(people, recovered, sessions)
+    for simulations in sessions:
+        simulations[~bounded(simulations)] = np.nan
+    return recovered, sessions
 
 
 def _tenth_of(epochs: int) -> Callable[[str], None]:
@@ -178,7 +167,7 @@ def _recovered(truth: Floats, mean: Floats, sd: Floats | None = None) -> Recover
     return recover(truth.ravel(), means, sds, person_of)
 
 
-def descriptors(networks: Networks) -> dict[str, Floats]:
+def _descriptors(networks: Networks) -> dict[str, Floats]:
     """Return model-free descriptors of series, (people, regions) each."""
     frequencies, power = spectra(networks.series, networks.tr_seconds)
     return {
@@ -188,31 +177,40 @@ def descriptors(networks: Networks) -> dict[str, Floats]:
     }
 
 
-def _write_table(path: Path, demo: Demo) -> None:
+def _write_table(
+    path: Path, networks: Networks, recovered: Mapping[str, Recovered]
+) -> None:
     columns: dict[str, Floats] = {}
-    for name, recovered in demo.recovered.items():
-        columns[f"{name}_true"] = recovered.truth.round(_DIGITS)
-        columns[f"{name}_recovered"] = recovered.value.round(_DIGITS)
-        columns[f"{name}_sd"] = recovered.sd.round(_DIGITS)
-    write_regional(path, demo.people.networks, columns)
+    for name, parameter in recovered.items():
+        columns[f"{name}_true"] = parameter.truth.round(_DIGITS)
+        columns[f"{name}_recovered"] = parameter.value.round(_DIGITS)
+        columns[f"{name}_sd"] = parameter.sd.round(_DIGITS)
+    write_regional(path, networks, columns)
 
 
-def _report(out: Path, demo: Demo) -> None:
+def _report(
+    out: Path,
+    people: SimulatedPeople,
+    recovered: Mapping[str, Recovered],
+    sessions: Float32,
+) -> None:
     """Print and write to a page how well the model and simple descriptors recover parameters."""
-    networks = demo.people.networks
-    rows = [("network model", *_rhos(demo.recovered["a"], demo.recovered["f"]))]
-    plain = descriptors(networks)
+    networks = people.networks
+    rows = [("network model", *_rhos(recovered))]
+    plain = _descriptors(networks)
     plain["all three descriptors"] = np.stack([*plain.values()], axis=-1)
     for name, values in plain.items():
-        a = _recovered(demo.people.regional["a"], values)
-        f = _recovered(demo.people.regional["f"], values)
-        rows.append((name, *_rhos(a, f)))
+        by_values = {
+            parameter: _recovered(truth, values)
+            for parameter, truth in people.regional.items()
+        }
+        rows.append((name, *_rhos(by_values)))
     covered = ", ".join(
-        f"{name} {parameter.coverage:.0%}" for name, parameter in demo.recovered.items()
+        f"{name} {parameter.coverage:.0%}" for name, parameter in recovered.items()
     )
     observed = connectivity(networks.series)[:, None]
-    model_fit = fc_fit(observed, connectivity(demo.simulations))
-    again = fc_fit(observed, connectivity(demo.people.again([1])))
+    model_fit = fc_fit(observed, connectivity(sessions))
+    again = fc_fit(observed, connectivity(people.again([1])))
     lost = int(np.isnan(model_fit).sum())
     words = f" ({lost} of {model_fit.size} diverged)" if lost else ""
     model = "none" if lost == model_fit.size else f"{np.nanmean(model_fit):.2f}"
@@ -232,11 +230,11 @@ def _report(out: Path, demo: Demo) -> None:
     show(f"{headings[0]}{'':4}{'a':>8}{'f':>8}{headings[3]:>10}")
     for name, *rhos in rows:
         show(f"  {name:54}{rhos[0]:8.2f}{rhos[1]:8.2f}{rhos[2]:10.2f}")
-    people = counted(len(networks.people), "SIMULATED participant")
+    participants = counted(len(networks.people), "SIMULATED participant")
     write_demo(
         out,
         "Demo: the published network and the truth",
-        f"{people} of {len(networks.regions)} regions with known parameters.",
+        f"{participants} of {len(networks.regions)} regions with known parameters.",
         _WARNING,
         text=text,
         tables=[Table("", headings, rows)],
@@ -244,16 +242,21 @@ def _report(out: Path, demo: Demo) -> None:
     )
 
 
-def _rhos(a: Recovered, f: Recovered) -> tuple[float, float, float]:
+def _rhos(recovered: Mapping[str, Recovered]) -> tuple[float, float, float]:
+    a, f = recovered["a"], recovered["f"]
     oscillating = a.truth > 0
     return a.rho, f.rho, spearman(f.truth[oscillating], f.value[oscillating])
 
 
-def _picture(demo: Demo) -> bytes:
-    """Draw both parameters, and FC of the person with the strongest coupling, as a PNG image."""
+def _picture(
+    networks: Networks, recovered: Mapping[str, Recovered], sessions: Float32
+) -> bytes:
+    """Draw both parameters, and FC of the person with the strongest coupling, as a PNG image.
+
+    `sessions` (simulations, regions, frames) are that person's, the last one's.
+    """
     from matplotlib.figure import Figure
 
-    networks, sessions = demo.people.networks, demo.simulations[-1]
     figure = Figure(figsize=_INCHES, layout="constrained")
     people, regions = len(networks.people), len(networks.regions)
     title = (
@@ -263,10 +266,10 @@ def _picture(demo: Demo) -> bytes:
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
     grid = figure.add_gridspec(2, 1)
     top, bottom = (figure.add_subfigure(grid[row, 0]) for row in (0, 1))
-    oscillating = demo.recovered["a"].truth > 0
-    parameters = demo.recovered.items()
-    for place, (name, recovered) in zip(top.subplots(1, 2), parameters, strict=True):
-        _draw_parameter(place, name, recovered, oscillating)
+    oscillating = recovered["a"].truth > 0
+    parameters = zip(top.subplots(1, 2), recovered.items(), strict=True)
+    for place, (name, parameter) in parameters:
+        _draw_parameter(place, name, parameter, oscillating)
     finite = sessions[np.isfinite(sessions).all(axis=(1, 2))]
     pictured = finite[0] if len(finite) else sessions[0]
     matrices = {"observed": networks.series[-1], "by the fitted model": pictured}

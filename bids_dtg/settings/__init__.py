@@ -14,7 +14,7 @@ import dataclasses
 import inspect
 import pkgutil
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +30,7 @@ from bids_dtg.option import (
     Limits,
     Option,
     convert,
+    flag,
     option,
     options_of,
     plain,
@@ -544,6 +545,32 @@ class Settings:
         9
         """
         return next(part for part in self.slices if isinstance(part, kind))
+
+    def refuse(self, names: Iterable[str], given_with: str, instead: str) -> None:
+        """Refuse options that are not at their defaults.
+
+        Parameters
+        ----------
+        names
+            Their names.
+        given_with
+            What they were given with, and why they do not go together.
+        instead
+            What goes with them; empty: nothing.
+
+        Raises
+        ------
+        SettingsError
+            Naming them.
+        """
+        values = self.options
+        flags = [flag(name) for name in names if values[name] != OPTIONS[name].default]
+        if flags:
+            were = "was" if len(flags) == 1 else "were"
+            raise SettingsError(
+                f"{' and '.join(flags)} {were} given with {given_with}",
+                expected=f"{f'{instead}, or ' if instead else ''}no {', no '.join(flags)}",
+            )
 
     @property
     def options(self) -> dict[str, Any]:

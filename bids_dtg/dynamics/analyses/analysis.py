@@ -12,11 +12,8 @@ from bids_dtg.bundles.store import kind_of
 from bids_dtg.cohort.model_analysis import ModelAnalysis
 from bids_dtg.cohort.recognised_participants import say_left_out
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.bundle.kind import (
-    DynamicsKind,
-    chosen_kind,
-    kind_named,
-)
+from bids_dtg.dynamics.analyses.dispatch import kind_of_run
+from bids_dtg.dynamics.bundle.kind import kind_named
 from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle
 from bids_dtg.dynamics.networks import PeopleSeries
@@ -31,7 +28,6 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.report.page import Page, Section
 from bids_dtg.settings import Settings
 
-Bundle = LinearBundle | NetworkBundle
 Some = TypeVar("Some", bound=PeopleSeries)
 
 
@@ -50,7 +46,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         cls, settings: Settings, bundle: LinearBundle | NetworkBundle | None
     ) -> NetworkParticipants:
         """Find people with series, and refuse series of another atlas."""
-        connected = _kind(settings, bundle).is_connected
+        connected = kind_of_run(settings).is_connected
         atlas = "" if bundle is None else bundle.part.atlas
         people = NetworkParticipants.prepare(settings, atlas, connected=connected)
         if bundle is not None and people.source.atlas:
@@ -63,8 +59,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
 
     def words(self) -> DatasetWords:
         """Return the description of the output, by the kind of model."""
-        kind = _kind(self.settings, self.bundle)
-        return dataset_words(kind.name, self.notice)
+        return dataset_words(kind_of_run(self.settings).name, self.notice)
 
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
@@ -81,24 +76,6 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         files = ", ".join(str(path) for path in people.source.paths)
         sessions = ", ".join(session_words(session) for session in people.sessions)
         yield f"{files}: {counted(len(people.regions), 'region')}, {sessions}"
-
-    @property
-    def model(self) -> Bundle:
-        """The model of ``--model``, in an analysis that reads one."""
-        assert isinstance(self.bundle, Bundle)
-        return self.bundle
-
-    @property
-    def core(self) -> LinearBundle:
-        """The linear core of ``--model``; `dispatch` has refused a network."""
-        assert isinstance(self.bundle, LinearBundle)
-        return self.bundle
-
-    @property
-    def network(self) -> NetworkBundle:
-        """The network of ``--model``; `dispatch` has refused a linear core."""
-        assert isinstance(self.bundle, NetworkBundle)
-        return self.bundle
 
     @property
     def notice(self) -> str:
@@ -183,7 +160,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         DatasetError
             The files have other regions or another time between frames than the model.
         """
-        bundle = self.core
+        bundle = self.model
         session_labels = self.people.labels_in(self.session)
         labels = tuple(label for label in session_labels if label not in self.seen)
         if not labels:
@@ -243,8 +220,10 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
     @cached_property
     def row_labels(self) -> tuple[str, ...]:
         """The label of each row of the network's tables."""
-        people = self.people.labels
-        return self.network.row_labels(people, self.data_set, self.sketches)
+        rows: tuple[str, ...] = self.model.row_labels(
+            self.people.labels, self.data_set, self.sketches
+        )
+        return rows
 
     def training_people(self) -> tuple[str, ...]:
         """Return the labels of the network's training participants with data in `session`.
@@ -256,7 +235,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
             frames than the model.
         """
         self._require_fitting()
-        bundle, people = self.network, self.people
+        bundle, people = self.model, self.people
         self.say_if_by_label()
         training = [label for label in people.labels if label in self.row_labels]
         if not training:
@@ -283,10 +262,3 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
 
 def _folder_of(path: Path | None) -> Path | None:
     return None if path is None else path.parent
-
-
-def _kind(settings: Settings, bundle: Bundle | None) -> DynamicsKind:
-    """Return the kind of model that the analysis reads or trains."""
-    if bundle is not None:
-        return kind_named(bundle.card.kind)
-    return chosen_kind(settings.modelling.architecture)

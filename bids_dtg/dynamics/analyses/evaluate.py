@@ -164,7 +164,7 @@ def _evaluate_model(settings: Settings) -> int:
     """Evaluate a linear core on people it was not trained on."""
     analysis = DynamicsAnalysis.prepare(settings, "evaluation", SCORES, EXCLUDED)
     labels, seen = analysis.new_people(), analysis.seen
-    bundle = analysis.core
+    bundle = analysis.model
     if not labels:
         raise DatasetError(
             f"{bundle.name} was trained on all of these participants",
@@ -178,12 +178,9 @@ def _evaluate_model(settings: Settings) -> int:
         if seen:
             analysis.results.table(EXCLUDED, left_out_table(seen))
         sessions = analysis.sessions(labels, analysis.people.series)
-        predictors, judge, sentence = _predictors_and_judge(sessions)
-        models = [bundle.model()] * len(predictors.people)
-        lead = f"{bundle.title}, evaluated on "
-        lead += f"{counted(len(models), 'participant')} outside its training set."
-        lead += f"{seen_on_page(seen)} {sentence}"
-        _write(analysis, _judged(settings, predictors, judge, models), lead)
+        models = dict.fromkeys(labels, bundle.model())
+        ending = f"outside its training set.{seen_on_page(seen)}"
+        _judge(analysis, sessions, models, f"{bundle.title}, evaluated on", ending)
     return 0
 
 
@@ -217,12 +214,8 @@ def _by_folds(settings: Settings) -> int:
             say(
                 f"fold {number}: {counted(len(training), 'participant')}, shrinkage {frames}"
             )
-        predictors, judge, sentence = _predictors_and_judge(sessions)
-        models_of_people = [models[label] for label in predictors.people]
-        scored = _judged(settings, predictors, judge, models_of_people)
-        number_of_people = counted(len(models_of_people), "participant")
-        lead = f"Linear cores of {len(groups)} folds, {number_of_people}"
-        _write(analysis, scored, f"{lead} of {analysis.data_set}. {sentence}")
+        opening = f"Linear cores of {len(groups)} folds,"
+        _judge(analysis, sessions, models, opening, f"of {analysis.data_set}.")
     return 0
 
 
@@ -259,23 +252,40 @@ def _part(people: PeopleSeries, frames: slice) -> PeopleSeries:
     return replace(people, series=series, keep=keep, dof=None)
 
 
-def _judged(
-    settings: Settings,
-    predictors: PeopleSeries,
-    judge: Judge,
-    models: Sequence[LinearModel],
-) -> list[Scored]:
-    """Score linear cores and simpler models; `models` has a core without the person for each."""
-    say(f"evaluating on {counted(len(predictors.people), 'participant')}")
-    people = read_people(predictors, models)
-    by = replace(judge, means={person.label: person.mean for person in people})
+def _judge(
+    analysis: DynamicsAnalysis,
+    sessions: Mapping[str, PeopleSeries],
+    models: Mapping[str, LinearModel],
+    opening: str,
+    ending: str,
+) -> None:
+    """Score linear cores and simpler models, and write the table and the page.
+
+    `models` has a core without the person for each label. The number of people stands on the page
+    between `opening` and `ending`.
+    """
+    predictors, judge, sentence = _predictors_and_judge(sessions)
+    number = counted(len(predictors.people), "participant")
+    say(f"evaluating on {number}")
+    people = read_people(predictors, [models[label] for label in predictors.people])
+    judge = replace(judge, means={person.label: person.mean for person in people})
     shares = [
         person.core.shrinkage.own_share(person.covariances.frames) for person in people
     ]
     ends = dict.fromkeys([f"{min(shares):.2f}", f"{max(shares):.2f}"])
     words = f"{CORE.words}: {' to '.join(ends)} of the person's own FC, and its process"
-    core = replace(CORE, words=words)
-    return score_references(people, [by], (core, *REFERENCES), settings.modelling.seed)
+    rows = (replace(CORE, words=words), *REFERENCES)
+    seed = analysis.settings.modelling.seed
+    table = score_table(score_references(people, [judge], rows, seed))
+    say_scores(table)
+    analysis.write_page(
+        {SCORES: table},
+        f"{opening} {number} {ending} {sentence} The unit of inference is the person. "
+        f"{PURPOSE_OF_CORES}",
+        (score_section(table, judge, TEXT, _OF_CORES),),
+        score_warnings(table, len(np.unique(judge.people.kin))),
+    )
+    say(f"tables: {analysis.results.path}")
 
 
 def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultTable:
@@ -386,20 +396,6 @@ def score_warnings(table: ResultTable, people: int) -> list[str]:
         text = "Functional connectivity is predicted better than by the model by "
         warnings.append(text + "; ".join(better))
     return warnings
-
-
-def _write(analysis: DynamicsAnalysis, scored: Sequence[Scored], lead: str) -> None:
-    """Write the table and the page of linear cores; `lead` is the beginning of the page."""
-    table = score_table(scored)
-    judge = scored[0].judge
-    say_scores(table)
-    analysis.write_page(
-        {SCORES: table},
-        f"{lead} The unit of inference is the person. {PURPOSE_OF_CORES}",
-        (score_section(table, judge, TEXT, _OF_CORES),),
-        score_warnings(table, len(np.unique(judge.people.kin))),
-    )
-    say(f"tables: {analysis.results.path}")
 
 
 def say_scores(table: ResultTable) -> None:

@@ -78,7 +78,7 @@ def run_fixed_points(settings: Settings) -> int:
     with analysis.results.writing():
         analysis.describe()
         networks = analysis.people.networks(analysis.session, labels)
-        model = analysis.network.model()
+        model = analysis.model.model()
         seed = settings.modelling.seed
         inferred = infer(model, networks, analysis.row_labels)
         regions = _region_table(model, inferred, seed)
@@ -169,11 +169,11 @@ def _summary(points: FixedPoints, settled: Mask, cases: Mask) -> Row:
 
 def _sections(regions: ResultTable, networks: ResultTable) -> tuple[Section, ...]:
     """Return the page's sections on single regions and on people's networks."""
-    rows = []
-    for row in regions.rows:
-        level = f"{row['network_input']:g}".replace("-", "\N{MINUS SIGN}")
-        rows.append({**row, "network_input": level})
-    by_input = ResultTable(regions.columns, rows, regions.description)
+
+    def level_in_words(level: float) -> str:
+        return f"{level:g}".replace("-", "\N{MINUS SIGN}")
+
+    by_input = regions.in_words("network_input", level_in_words)
     return (
         Section(
             title="Single regions",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
@@ -18,6 +17,7 @@ from bids_dtg.dynamics.linear import (
     FEWEST_PEOPLE,
     GRID,
     GRID_TR,
+    LagCovariances,
     LinearModel,
     TrainingPerson,
     covariances_of,
@@ -95,9 +95,7 @@ def run_linear_training(settings: Settings) -> int:
         )
     if further_sessions:
         say(f"training on {session_words(session)}; --session-label chooses another")
-    training_people = TrainingHashes.of_training(
-        analysis.data_set, people.sketches(labels), people.source.families.by_label
-    )
+    training_people = analysis.training_hashes(labels)
     people_again = {
         further: frozenset(people.labels_in(further)) for further in further_sessions
     }
@@ -148,21 +146,19 @@ class TrainingPeople:
         for start in range(0, len(self.labels), _AT_ONCE):
             some = self.labels[start : start + _AT_ONCE]
             first = self.reader(self.session, some)
-            further = []
+            again: dict[str, LagCovariances] = {}
             for session, people in self.people_again.items():
-                if labels := [label for label in some if label in people]:
-                    further.append(self.reader(session, labels))
+                if labels := [
+                    label for label in some if label in people and label not in again
+                ]:
+                    series = self.reader(session, labels)
+                    for row, label in enumerate(series.people):
+                        again[label] = covariances_of(series, row)
             for row, label in enumerate(some):
-                again = None
-                for session_series in further:
-                    if label in session_series.people:
-                        person = session_series.people.index(label)
-                        again = covariances_of(session_series, person)
-                        break
                 keep = None if first.keep is None else first.keep[row]
                 try:
                     person_rest = TrainingPerson.of(
-                        first.series[row], keep, again, dof=first.dof_of(row)
+                        first.series[row], keep, again.get(label), dof=first.dof_of(row)
                     )
                 except ValueError as err:  # of a half, such as one without kept frames
                     raise DatasetError(

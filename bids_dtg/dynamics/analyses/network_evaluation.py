@@ -26,11 +26,7 @@ from bids_dtg.dynamics.analyses.parameters import (
     PARAMETERS,
     parameter_results,
 )
-from bids_dtg.dynamics.analyses.session_means import (
-    SessionMeans,
-    beside,
-    measured_means,
-)
+from bids_dtg.dynamics.analyses.session_means import SessionMeans, compared
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.predictions import (
     ANOTHER,
@@ -135,7 +131,7 @@ def run_network_evaluation(settings: Settings) -> int:
         settings, "evaluation", SCORES, _CHECKS_FILE, PARAMETERS, FEATURES_FILE
     )
     labels = analysis.training_people()
-    bundle = analysis.network
+    bundle = analysis.model
     options, seed = settings.part(DynamicsOptions), settings.modelling.seed
     maps = read_region_maps(options.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
@@ -183,7 +179,6 @@ def run_network_evaluation(settings: Settings) -> int:
             ),
             **parameters,
         }
-        drawn = beside(measured_means(networks), simulated)
         analysis.write_page(
             tables,
             f"{bundle.title}, evaluated on "
@@ -192,7 +187,7 @@ def run_network_evaluation(settings: Settings) -> int:
             f"{PURPOSE_OF_NETWORKS}",
             (
                 *(_section(scores, judge, session_read) for judge in judges),
-                Section("Simulated and measured", figures=drawn),
+                compared(networks, simulated),
                 _checks_section(tables[_CHECKS_FILE]),
                 *sections,
             ),
@@ -392,8 +387,7 @@ def outside_simulations(checks: Sequence[Row]) -> str:
 
 
 def _checks_section(checks: ResultTable) -> Section:
-    rows = [{**row, "measure": CHECKS[str(row["measure"])][0]} for row in checks.rows]
-    named = ResultTable(checks.columns, rows)
+    in_words = checks.in_words("measure", lambda name: CHECKS[name][0])
     return Section(
         title="Predictive checks",
         text=(
@@ -402,5 +396,5 @@ def _checks_section(checks: ResultTable) -> Section:
             "correct model, at most 10 % of people are outside the middle 90 % of their "
             "simulations.",
         ),
-        tables=(named.on_page("Own and simulated sessions"),),
+        tables=(in_words.on_page("Own and simulated sessions"),),
     )

@@ -128,6 +128,8 @@ _THETA_OF_REGIONS = (
     Column("r_theta{}_regions", "Pearson r with parameter {} over regions"),
     Column("p_theta{}_regions", "p of r with parameter {}, from surrogate maps"),
 )
+# Descriptions of features by name.
+_WORDS = {name: description for name, (description, _) in FEATURES.items()}
 # Smallest number of regions for surrogates, and of values in excess of the parameters in a
 # regression.
 _FEWEST_REGIONS, _SPARE = 4, 2
@@ -207,8 +209,10 @@ def _section(recipe: Recipe, parameters: ResultTable, features: ResultTable) -> 
             *_person_words(recipe),
         ),
         tables=(
-            in_words(parameters, "parameter").on_page("Use, roles and agreement"),
-            in_words(features, "feature").on_page(
+            parameters.in_words("parameter", in_words).on_page(
+                "Use, roles and agreement"
+            ),
+            features.in_words("feature", in_words).on_page(
                 "Features and maps, explained by all parameters together", shown
             ),
         ),
@@ -266,25 +270,11 @@ def _with_features(theta: Floats, features: Mapping[str, Floats]) -> Floats:
     return np.concatenate((theta, np.stack(list(features.values()), -1)), -1)
 
 
-def in_words(table: ResultTable, column: str) -> ResultTable:
-    """Return a table with the names that pages use: features in words, parameters as θ.
-
-    Parameters
-    ----------
-    table
-        A table of parameters, features or maps.
-    column
-        Column that has the names.
-    """
-    words = {name: description for name, (description, _) in FEATURES.items()}
-
-    def named(name: str) -> str:
-        if name.startswith("theta"):
-            return name.replace("theta", "θ", 1)
-        return words.get(name, name.replace("_", " "))
-
-    rows = [{**row, column: named(str(row[column]))} for row in table.rows]
-    return ResultTable(table.columns, rows, table.description)
+def in_words(name: str) -> str:
+    """Return the name that pages use: of a feature in words, of a parameter as θ."""
+    if name.startswith("theta"):
+        return name.replace("theta", "θ", 1)
+    return _WORDS.get(name, name.replace("_", " "))
 
 
 def uses(inferred: Inferred, alignment: Alignment) -> list[Row]:
@@ -330,11 +320,10 @@ def feature_table(
         for name, values in {**features, **tiled_maps}.items()
         if (np.isfinite(values) & described).sum() >= fewest
     }
-    words = {name: description for name, (description, _) in FEATURES.items()}
     rows = []
     for name, values in everything.items():
         pairs, adjusted_r2, weights, p = regress(values, theta)
-        row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": pairs}
+        row: Row = {"feature": name, "words": _WORDS.get(name, "map"), "pairs": pairs}
         row["adjusted_r2_pairs"] = adjusted_r2
         # R² of three raw features, without any model; n/a for these features themselves.
         row["adjusted_r2_pairs_features"] = (
@@ -367,7 +356,7 @@ def _region_weights(
     # A region without connections has NaN as its correlation with the input, so no surrogates.
     varies = np.isfinite(feature).all() and np.ptp(feature) > 0
     if positions is None or len(used) < fewest or not varies:
-        return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}
+        return {}
     used_pairs = pairs if len(used) == len(feature) else ()
     surrogates = surrogates_of(
         feature[used], positions[used], used_pairs, _SURROGATES, seed=0

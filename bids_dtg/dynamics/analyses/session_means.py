@@ -8,6 +8,7 @@ from bids_dtg.array_types import Floats, Mask
 from bids_dtg.dynamics.measures import bounded, connectivity, spectra
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.report import figures
+from bids_dtg.report.page import Section
 
 
 class SessionMeans:
@@ -52,25 +53,22 @@ class SessionMeans:
         return low[1:-1], np.mean(self._power, axis=0)[1:-1], high[1:-1]
 
 
-def measured_means(people: PeopleSeries) -> SessionMeans:
-    """Return the means of measured sessions."""
-    means = SessionMeans(people.tr_seconds)
+def compared(people: PeopleSeries, simulated: SessionMeans) -> Section:
+    """Return the section of pages that compares simulated sessions with measured ones.
+
+    Its figures are mean connectivity, and spectra with the middle 90 % of people.
+    """
+    measured = SessionMeans(people.tr_seconds)
     for row, series in enumerate(people.series):
-        means.add(series[None], None if people.keep is None else people.keep[row])
-    return means
-
-
-def beside(
-    measured: SessionMeans, simulated: SessionMeans
-) -> tuple[figures.Figure | None, ...]:
-    """Return figures of mean connectivity, and of spectra with the middle 90 % of people."""
+        measured.add(series[None], None if people.keep is None else people.keep[row])
     shown = {"measured": measured, "simulated": simulated}
     if not simulated.people:
         del shown["simulated"]
     connectivities = {name: means.connectivity for name, means in shown.items()}
     bands = {name: means.band for name, means in shown.items()}
     words = "Power, mean over regions; bands: 90 % of people"
-    return (
+    drawn = (
         figures.matrices("Functional connectivity, mean over people", connectivities),
         figures.spectra(words, measured.frequency[1:-1], bands),
     )
+    return Section("Simulated and measured", figures=drawn)

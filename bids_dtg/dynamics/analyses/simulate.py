@@ -9,11 +9,7 @@ from numpy.typing import ArrayLike
 
 from bids_dtg.array_types import Float32
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
-from bids_dtg.dynamics.analyses.session_means import (
-    SessionMeans,
-    beside,
-    measured_means,
-)
+from bids_dtg.dynamics.analyses.session_means import SessionMeans, compared
 from bids_dtg.dynamics.bundle.network import NetworkBundle
 from bids_dtg.dynamics.linear import covariances_of
 from bids_dtg.dynamics.measures import bounded
@@ -23,7 +19,6 @@ from bids_dtg.errors import BundleError
 from bids_dtg.files.array_store import new_array, write_npz
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, say
-from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 
 _SERIES = "desc-simulated_series"
@@ -57,7 +52,12 @@ def run_simulation(settings: Settings) -> int:
         means = SessionMeans(people.tr_seconds)
         simulations = _counted(analysis, people.people, simulations, means)
         _write_series(analysis, people, simulations)
-        _write_page(analysis, people, means)
+        analysis.write_page(
+            {},
+            f"{counted(len(people.people), 'participant')} of {analysis.data_set}. Simulated "
+            "series were not measured.",
+            [compared(people, means)],
+        )
     return len(people.people) - means.people
 
 
@@ -68,7 +68,7 @@ def _by_network(
     from bids_dtg.dynamics.inference import infer
     from bids_dtg.dynamics.simulation import simulate
 
-    settings, model = analysis.settings, analysis.network.model()
+    settings, model = analysis.settings, analysis.model.model()
     people = analysis.people.networks(analysis.session, labels)
     return people, simulate(
         model,
@@ -81,7 +81,7 @@ def _by_network(
 
 def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Float32]:
     """Yield the simulations of each person (simulations, regions, frames)."""
-    settings, model = analysis.settings, analysis.core.model()
+    settings, model = analysis.settings, analysis.model.model()
     simulations = settings.part(DynamicsOptions).simulations
     for row, label in enumerate(people.people):
         rng = np.random.default_rng([settings.modelling.seed, *label.encode()])
@@ -154,15 +154,3 @@ def _write_series(
         path.stem, {key: fact for key, fact in facts.items() if fact != ""}
     )
     say(f"simulations: {path}")
-
-
-def _write_page(
-    analysis: DynamicsAnalysis, people: PeopleSeries, means: SessionMeans
-) -> None:
-    drawn = beside(measured_means(people), means)
-    analysis.write_page(
-        {},
-        f"{counted(len(people.people), 'participant')} of {analysis.data_set}. Simulated series "
-        "were not measured.",
-        [Section("Simulated and measured", figures=drawn)],
-    )

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
@@ -30,7 +29,7 @@ from bids_dtg.dynamics.fitting import (
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.options import DynamicsOptions
-from bids_dtg.dynamics.parameters import alignment_of
+from bids_dtg.dynamics.parameters import Alignment, alignment_of
 from bids_dtg.dynamics.participant.sources import session_words
 from bids_dtg.dynamics.recipe import (
     PUBLISHED,
@@ -138,9 +137,7 @@ def run_training(settings: Settings) -> int:
     modelling = settings.modelling
     seed, folder = modelling.seed, analysis.results.path / CHECKPOINTS
     require_continuable(networks, recipe, folder, seed=seed)
-    training_people = TrainingHashes.of_training(
-        analysis.data_set, people.sketches(labels), people.source.families.by_label
-    )
+    training_people = analysis.training_hashes(labels)
 
     with analysis.results.writing():
         analysis.describe()
@@ -240,16 +237,18 @@ def _write_results(
 ) -> None:
     """Write the tables and the page of a newly fitted model."""
     inferred = infer(fitted.model, networks, fitted.people)
-    rows = uses(inferred, alignment_of(inferred, networks))
+    alignment = alignment_of(inferred, networks)
     use = ResultTable(
-        USE, rows, "Divergence of parameters from their prior: one row per parameter"
+        USE,
+        uses(inferred, alignment),
+        "Divergence of parameters from their prior: one row per parameter",
     )
     held_out = int((~fitted.trained).sum())
     amount = _amount(fitted, analysis.settings.modelling.recipe)
     restarts = _restart_table(fitted)
     analysis.write_page(
         {
-            "desc-regions_parameters": _region_table(inferred, networks, fitted),
+            "desc-regions_parameters": _region_table(fitted, inferred, alignment),
             "desc-training_history": _history_table(fitted),
             "desc-restarts_scores": restarts,
             PARAMETERS: use,
@@ -271,7 +270,11 @@ def _write_results(
                     "KL divergence of each parameter's posterior from its prior, in nats. A "
                     "parameter with a value near 0 is not used by the model.",
                 ),
-                tables=(in_words(use, "parameter").on_page("Use of the parameters"),),
+                tables=(
+                    use.in_words("parameter", in_words).on_page(
+                        "Use of the parameters"
+                    ),
+                ),
             ),
         ),
     )
@@ -292,15 +295,14 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
 
 
 def _region_table(
-    inferred: Inferred, networks: Networks, fitted: Fitted
+    fitted: Fitted, inferred: Inferred, alignment: Alignment
 ) -> ResultTable:
     """Return regional parameters, in the order and with the signs that evaluations use."""
-    alignment = alignment_of(inferred, networks)
     means = alignment.apply(inferred.region_mean)
     sds = inferred.region_sd[..., alignment.order]
     rows = []
-    for person, label in enumerate(networks.people):
-        for region, name in enumerate(networks.regions):
+    for person, label in enumerate(fitted.people):
+        for region, name in enumerate(fitted.regions):
             row: dict[str, object] = {"participant_id": f"sub-{label}", "region": name}
             row["trained"] = bool(fitted.trained[person, region])
             for number, mean in enumerate(means[person, region], 1):

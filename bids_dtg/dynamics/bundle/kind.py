@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bundles.kinds import Kind
-from bids_dtg.option import find_row
 from bids_dtg.workflows import Run, constant, later
 
 if TYPE_CHECKING:
@@ -123,19 +122,6 @@ NETWORK_MODEL = DynamicsKind(
 KINDS = (LINEAR_DYNAMICS, NETWORK_MODEL)
 ARCHITECTURES: Mapping[str, DynamicsKind] = {kind.architecture: kind for kind in KINDS}
 BY_NAME: Mapping[str, DynamicsKind] = {kind.name: kind for kind in KINDS}
-
-
-def chosen_kind(architecture: str | None) -> DynamicsKind:
-    """Return the row of a value of ``--architecture``; None: the default.
-
-    Raises
-    ------
-    SettingsError
-        There is no such row.
-    """
-    if architecture is None:
-        return KINDS[0]
-    return find_row(ARCHITECTURES, "--architecture", architecture)
 
 
 def kind_named(name: str) -> DynamicsKind:

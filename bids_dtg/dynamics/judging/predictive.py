@@ -8,6 +8,7 @@ the session, so it is not checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from bids_dtg.dynamics.measures import (
     low_power,
     zero_crossings,
 )
-from bids_dtg.stats.paired import Interval, wilson_interval
+from bids_dtg.stats.paired import wilson_interval
 
 OUTSIDE_P = 0.1  # largest p of a session outside the middle 90 % of the simulations
 FEWEST_SIMULATIONS = 19  # with fewer, p cannot be so small
@@ -144,7 +145,7 @@ def predictive_p(values: Floats) -> Floats:
 
 def summarise(
     people: Sequence[Mapping[str, Floats]],
-) -> list[dict[str, str | float | Interval]]:
+) -> list[dict[str, Any]]:
     """Return a row of each measure: means over people, and the share of people outside.
 
     Parameters
@@ -158,7 +159,7 @@ def summarise(
         ``outside`` is the share of people outside the middle 90 % of their simulations, at most 0.1
         with a correct model; NaN with fewer than 19 simulations.
     """
-    rows: list[dict[str, str | float | Interval]] = []
+    rows: list[dict[str, Any]] = []
     if not people:
         return rows
     for name, (_, unit, _) in CHECKS.items():
@@ -171,7 +172,7 @@ def summarise(
         if simulated.shape[1] >= FEWEST_SIMULATIONS:
             outside = float((predictive_p(values) <= OUTSIDE_P).mean())
         low, high = np.quantile(simulated, (0.05, 0.95), axis=1)
-        row: dict[str, str | float | Interval] = {
+        row = {
             "measure": name,
             "unit": unit,
             "people": len(values),

@@ -18,9 +18,8 @@ from bids_dtg.files.columns import Column
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.inputs.participants import plain_column
 from bids_dtg.notices import counted, named, say
-from bids_dtg.option import flag
 from bids_dtg.report.tables import Table
-from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.settings import Settings
 from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.judging.predictions import Cohort
@@ -98,14 +97,13 @@ class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
         DatasetError
             Nobody is outside the training set.
         """
-        assert self.bundle is not None
         labels = self.people.labels
         self.say_if_by_label()
         seen = tuple(label for label in labels if self.seen.get(label) == TRAINED)
         unseen = tuple(label for label in labels if label not in self.seen)
         if not unseen:
             raise DatasetError(
-                f"the model {self.bundle.name} was fitted to everybody here "
+                f"the model {self.model.name} was fitted to everybody here "
                 f"({counted(len(seen), 'participant')})",
                 expected="people outside its training set",
                 remedy="give files of other people, or train with --split-file, which keeps some "
@@ -171,15 +169,7 @@ def refuse_training_options(settings: Settings, instead: str = "") -> None:
     SettingsError
         Naming them.
     """
-    values = settings.options
-    changed = [name for name in _OF_TRAINING if values[name] != OPTIONS[name].default]
-    if changed:
-        flags = [flag(name) for name in changed]
-        raise SettingsError(
-            f"{named(flags)} {'was' if len(changed) == 1 else 'were'} given with --model, whose "
-            "training is done",
-            expected=f"{f'{instead}, or ' if instead else ''}no {', no '.join(flags)}",
-        )
+    settings.refuse(_OF_TRAINING, "--model, whose training is done", instead)
 
 
 def _require_same_covariates(names: Sequence[str], bundle: TwinBundle) -> None:

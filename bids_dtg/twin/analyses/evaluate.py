@@ -243,8 +243,7 @@ def run_evaluation(settings: Settings) -> int:
 
 def _by_model(settings: Settings) -> int:
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
-    bundle = analysis.bundle
-    assert bundle is not None
+    bundle = analysis.model
     unseen, seen = analysis.require_unseen(FEWEST_TRAINING, "baselines")
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)

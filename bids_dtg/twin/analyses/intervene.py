@@ -215,8 +215,7 @@ def run_interventions(settings: Settings) -> int:
     """
     refuse_training_options(settings)
     analysis = TwinAnalysis.prepare(settings, "intervention", *_CAN_WRITE)
-    bundle = analysis.bundle
-    assert bundle is not None
+    bundle = analysis.model
     unseen, seen = analysis.require_unseen(
         _FEWEST_FITTED, "ridges of permuted behaviour"
     )

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.cohort.result_folder import BUNDLE, MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import training_device
@@ -116,15 +115,10 @@ def run_training(settings: Settings) -> int:
         place = analysis.results.add("checkpoints/")
         fitted, adjustment = fit_people(analysis, training, place)
         analysis.results.add(f"{BUNDLE}/")
-        model_people = TrainingHashes.of_training(
-            analysis.data_set,
-            people.sketches(fitted.people),
-            people.source.families.by_label,
-        )
         bundle = write_twin_bundle(
             analysis.results.bundle,
             fitted,
-            model_people,
+            analysis.training_hashes(fitted.people),
             adjustment=adjustment,
             **_facts(analysis, fitted),
         )
