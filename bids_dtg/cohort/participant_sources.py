@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import mode
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from bids_dtg.array_types import Values
 from bids_dtg.cohort.recognised_participants import (
     Sketches,
     copies_in_words,
@@ -184,14 +183,6 @@ def choose_participants(
     whole = tuple(label for label in wanted if label not in reasons)
     left_out = {label: reasons[label] for label in wanted if label in reasons}
     return whole, left_out, notes
-
-
-@dataclass(frozen=True, eq=False)
-class ParticipantValues:
-    """An array for each participant, read when it is needed."""
-
-    title: str  # in errors
-    of: Callable[[str], Values]
 
 
 def read_rows(

@@ -119,34 +119,40 @@ class ParcelSeries:
         r[present, present] = 1.0
         return r
 
-    def filled(self) -> tuple[Float32, float]:
-        """Fill the gaps between the first and last kept frames, for models that need no gaps.
 
-        Returns
-        -------
-        series
-            (parcels, frames), from the first to the last kept frame. Censored frames are
-            interpolated linearly, then each parcel is standardised again. NaN for parcels without
-            a series.
-        share
-            Fraction of these frames that were filled, 0 to 1.
+def fill_gaps(values: Floats, keep: Mask) -> tuple[Float32, Mask]:
+    """Fill the gaps between the first and last kept frames, for models that need no gaps.
 
-        Examples
-        --------
-        >>> values = np.array([[np.nan, -1, np.nan, 1, np.nan]], np.float32)
-        >>> keep = np.array([False, True, False, True, False])
-        >>> series, share = ParcelSeries(values, keep, 2.0, np.ones(1), 1.0).filled()
-        >>> [[round(float(x), 2) for x in row] for row in series], round(share, 2)
-        ([[-1.22, 0.0, 1.22]], 0.33)
-        """
-        frames_kept = np.flatnonzero(self.keep)
-        frames = np.arange(frames_kept[0], frames_kept[-1] + 1)
-        filled = np.full((len(self.values), len(frames)), np.nan)
-        for parcel in np.flatnonzero(self.present):
-            values = self.values[parcel, frames_kept].astype(np.float64)
-            course = np.interp(frames, frames_kept, values)
-            filled[parcel] = (course - course.mean()) / course.std()
-        return filled.astype(np.float32), 1.0 - len(frames_kept) / len(frames)
+    Parameters
+    ----------
+    values
+        (parcels, frames), NaN in frames that were not kept, and for parcels without a series.
+    keep
+        (frames,), whether a frame was kept.
+
+    Returns
+    -------
+    series
+        (parcels, frames), from the first to the last kept frame. Censored frames are interpolated
+        linearly, then each parcel is standardised again. NaN for parcels without a series.
+    keep
+        (frames,), which of these frames were not filled.
+
+    Examples
+    --------
+    >>> values = np.array([[np.nan, -1, np.nan, 1, np.nan]], np.float32)
+    >>> series, keep = fill_gaps(values, np.array([False, True, False, True, False]))
+    >>> [[round(float(x), 2) for x in row] for row in series], keep.tolist()
+    ([[-1.22, 0.0, 1.22]], [True, False, True])
+    """
+    frames_kept = np.flatnonzero(keep)
+    frames = np.arange(frames_kept[0], frames_kept[-1] + 1)
+    filled = np.full((len(values), len(frames)), np.nan)
+    for parcel in np.flatnonzero(np.isfinite(values[:, frames_kept]).all(axis=1)):
+        series = values[parcel, frames_kept].astype(np.float64)
+        course = np.interp(frames, frames_kept, series)
+        filled[parcel] = (course - course.mean()) / course.std()
+    return filled.astype(np.float32), keep[frames]
 
 
 class _Sums:

@@ -129,11 +129,12 @@ class NetworkParticipants(ModelParticipants[NetworkSource]):
             names people and regions.
         """
         people = self.series(session, labels)
-        weights = self.rest[session].weights
-        assert weights is not None  # `connected` was asked for
+        rest = self.rest[session]
+        read_weights = rest.weights
+        assert read_weights is not None  # `connected` was asked for
         counts = read_rows(
-            weights.title,
-            lambda label: np.asarray(weights.of(label), np.float64),
+            rest.weights_title,
+            lambda label: np.asarray(read_weights(label), np.float64),
             people.people,
             partial(weight_faults, regions=self.regions),
             "symmetric weights of 0 or more",

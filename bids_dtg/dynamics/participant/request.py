@@ -11,6 +11,7 @@ import numpy as np
 
 from bids_dtg.bundles.store import kind_of
 from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.parcels import fill_gaps
 from bids_dtg.dynamics.bundle.kind import BY_NAME
 from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.bundle.network import SAME_TR
@@ -75,7 +76,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """Return a sentence if the participant is in the model's training set."""
         if self.bundle is None:
             return ""
-        series, _ = measured.series.filled()
+        series, _ = fill_gaps(measured.series.values, measured.series.keep)
         return self.note_on_training(measured.run.participant, sketch(series))
 
     def structural_of(self, run: RestRun) -> StructuralMatrix | None:

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from bids_dtg.array_types import Float64, Floats, Mask
-from bids_dtg.cohort.participant_sources import ParticipantSource, ParticipantValues
+from bids_dtg.array_types import Float64, Floats, Mask, Values
+from bids_dtg.cohort.participant_sources import ParticipantSource
 from bids_dtg.cohort.recognised_participants import Sketches
 from bids_dtg.cohort.region_tables import (
     OutputTable,
@@ -21,7 +21,7 @@ from bids_dtg.cohort.region_tables import (
     TableContent,
     TableKind,
 )
-from bids_dtg.connectome.parcels import ParcelSeries
+from bids_dtg.connectome.parcels import fill_gaps
 from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.engine.pool import in_own_process
@@ -71,7 +71,8 @@ class SessionRest:
     frames: int  # length to which all series are cut
     read: Callable[[str], RestSeries]
     # (regions, regions), streamline counts; None: not needed.
-    weights: ParticipantValues | StoredArray | None
+    weights: Callable[[str], Values] | None
+    weights_title: str  # in errors
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -132,7 +133,8 @@ def find_array_people(settings: Settings, *, connected: bool) -> NetworkSource:
             tr_seconds=rest.tr_seconds,
             frames=rest.values.shape[2],
             read=partial(_array_series, rest),
-            weights=structural,
+            weights=None if structural is None else structural.of,
+            weights_title="" if structural is None else structural.title,
         )
         for rest in arrays.rest
     )
@@ -249,17 +251,11 @@ def _filled(regions: RegionTable, table: OutputTable) -> RestSeries:
     if not regions.present.all():
         count = int((~regions.present).sum())
         raise RunError(f"{counted(count, 'parcel')} without a series")
-    coverage = np.ones(len(regions.names))
-    series = ParcelSeries(
-        regions.values, regions.keep, _tr_seconds(table), coverage, np.nan
-    )
-    values, share = series.filled()
+    values, keep = fill_gaps(regions.values, regions.keep)
     if values.shape[1] < LEAST_FRAMES:
         raise RunError(f"fewer than {LEAST_FRAMES} frames")
-    if share > MOST_CENSORED:
+    if 1.0 - keep.mean() > MOST_CENSORED:
         raise RunError(f"more than {MOST_CENSORED:.0%} of the frames were censored")
-    used = np.flatnonzero(regions.keep)
-    keep = np.asarray(regions.keep[used[0] : used[-1] + 1], bool)
     dof = table.number(RESIDUAL_DOF)
     return RestSeries(
         values.astype(np.float64), keep, float("nan") if dof is None else dof
@@ -365,5 +361,6 @@ def _session_of_runs(
         tr_seconds=tr_seconds,
         frames=frames,
         read=read,
-        weights=ParticipantValues(title, weights.__getitem__) if weights else None,
+        weights=weights.__getitem__ if weights else None,
+        weights_title=title,
     )
