@@ -202,8 +202,6 @@ def _write_results(
 ) -> None:
     """Write tables and page."""
     tables = {_SHRINKAGE_FILE: _shrinkage_table(model, part.tr_seconds)}
-    if components is not None:
-        tables[_COMPONENTS_FILE] = _components_table(components)
     process = model.infer_group()
     transitions = {
         f"{counted(lag, 'frame')} before": values
@@ -215,8 +213,8 @@ def _write_results(
             "Component scores are features for statistics. They come from unshrunken "
             "covariances."
         )
-        shown = tables[_COMPONENTS_FILE].on_page("Components")
-        sections.append(Section("Features", (words,), (shown,)))
+        tables[_COMPONENTS_FILE] = table = _components_table(components)
+        sections.append(Section("Features", (words,), (table.on_page("Components"),)))
     mean = Section(
         title="Mean of the training people",
         figures=(

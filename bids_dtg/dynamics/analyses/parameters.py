@@ -249,19 +249,17 @@ def _agreement(
             continue
         compared.append(session)
         before = sessions[model_session]
-        number_of = {label: number for number, label in enumerate(before.people)}
-        numbers = [number_of[label] for label in networks.people]
+        rows = [before.people.index(label) for label in networks.people]
         features = features_of(before.of(networks.people))
-        first = _with_features(theta[numbers], features)
+        first = _with_features(theta[rows], features)
         inferred = infer(model, networks, row_labels)
         theta_again = alignment.apply(inferred.region_mean)
         second = _with_features(theta_again, features_of(networks))
         names = [*(f"theta{n}" for n in range(1, theta.shape[-1] + 1)), *features]
-        icc = zip(names, *retest(first, second), strict=True)
-        for name, pairs_icc, people_icc in icc:
-            values = float(pairs_icc), float(people_icc)
-            session_columns = (column.of(session).name for column in _AGREEMENT)
-            cells.setdefault(name, {}).update(zip(session_columns, values, strict=True))
+        columns = [column.of(session).name for column in _AGREEMENT]
+        for name, *iccs in zip(names, *retest(first, second), strict=True):
+            values = zip(columns, map(float, iccs), strict=True)
+            cells.setdefault(name, {}).update(values)
     return cells, compared
 
 

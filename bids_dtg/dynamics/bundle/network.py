@@ -10,7 +10,7 @@ training participant. Such a bundle is therefore data about these people.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ from bids_dtg.dynamics.bundle.kind import (
     REFERENCES_OF_NETWORKS,
     facts_of_series,
 )
-from bids_dtg.dynamics.recipe import DEFAULT, Recipe
+from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
 
@@ -52,7 +52,6 @@ class NetworkPart(FittedPart):
     """The part of the card of network models."""
 
     recipe: Recipe  # architecture and training of the model
-    recipe_name: str = field(default=DEFAULT, kw_only=True)  # value of --recipe
     regions: int  # number of regions of each person
     frames: int  # of each series
     tr_seconds: float  # time between frames

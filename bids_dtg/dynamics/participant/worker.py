@@ -82,9 +82,8 @@ class NetworkWork(ParcelWork):
         average.reporter.stage("modelling", 0.0)
         transitions, scores = self.describe(measured)
         average.reporter.stage("writing", 1.0)
-        on_person = self.request.note_on_person(measured)
-        notes = [*(structural.notes if structural else ())]
-        if on_person:
+        notes = [*structural.notes] if structural else []
+        if on_person := self.request.note_on_person(measured):
             notes.append(on_person)
         files = self.writer.write(
             planned,
