@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -170,9 +171,12 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         if self.bundle is not None and not self.bundle.by_content:
             say(f"warning: {labels_alone(self.bundle.name)}")
 
-    def describe(self) -> None:
-        """Write the description of the output dataset."""
-        self.results.output.describe(self.dataset, self.words())
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Start to write results, as `ResultFolder.writing`, and describe the output dataset."""
+        with self.results.writing():
+            self.results.output.describe(self.dataset, self.words())
+            yield
 
     def write(self, tables: Mapping[str, ResultTable], page: Page) -> None:
         """Write tables, by the names of their files, and the page."""

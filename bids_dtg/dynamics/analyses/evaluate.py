@@ -173,8 +173,7 @@ def _evaluate_model(settings: Settings) -> int:
         )
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores and a page", labels)
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         if seen:
             analysis.results.table(EXCLUDED, left_out_table(seen))
         sessions = analysis.sessions(labels, analysis.people.series)
@@ -195,8 +194,7 @@ def _by_folds(settings: Settings) -> int:
     require_enough(fewest, words, remedy="add people, or use more folds")
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {len(groups)} folds and a page", labels)
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         sessions = analysis.sessions(labels, people.series)
         name, *further = sessions
         people_again = {session: sessions[session].people for session in further}

@@ -75,8 +75,7 @@ def run_fixed_points(settings: Settings) -> int:
     labels = analysis.training_people()
     if settings.behaviour.dry_run:
         return analysis.print_plan("fixed points", labels)
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         networks = analysis.people.networks(analysis.session, labels)
         model = analysis.model.model()
         seed = settings.modelling.seed

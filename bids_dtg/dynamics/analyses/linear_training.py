@@ -100,15 +100,12 @@ def run_linear_training(settings: Settings) -> int:
         further: frozenset(people.labels_in(further)) for further in further_sessions
     }
     training = TrainingPeople(people.series, session, labels, people_again)
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         model = fit_core(training, people.tr_seconds)
         drawn = training.drawn(MOST_PEOPLE, settings.modelling.seed)
         components = find_components(drawn)
-        target = analysis.results.bundle
-        analysis.results.add(f"{BUNDLE}/")
         bundle = write_linear_bundle(
-            target,
+            analysis.results.add(f"{BUNDLE}/"),
             model,
             components,
             training_people,
@@ -119,7 +116,7 @@ def run_linear_training(settings: Settings) -> int:
             description=f"Trained with bids_dtg on {counted(len(labels), 'participant')}",
             **analysis.card_facts,
         )
-        say(f"{bundle.title} ({bundle.card.kind}): {target}")
+        say(f"{bundle.title} ({bundle.card.kind}): {bundle.path}")
         _write_results(analysis, model, components, bundle.part)
     return 0
 

@@ -136,8 +136,7 @@ def run_network_evaluation(settings: Settings) -> int:
     maps = read_region_maps(options.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", labels)
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         model = bundle.model()
         row_labels = analysis.row_labels
         sessions = analysis.sessions(labels, analysis.people.networks)

@@ -42,8 +42,7 @@ def run_simulation(settings: Settings) -> int:
         return analysis.print_plan(
             f"{counted(number, 'simulation')} of each person", labels
         )
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         if is_network:
             people, simulations = _by_network(analysis, labels)
         else:

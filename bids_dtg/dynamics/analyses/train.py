@@ -139,8 +139,7 @@ def run_training(settings: Settings) -> int:
     require_continuable(networks, recipe, folder, seed=seed)
     training_people = analysis.training_hashes(labels)
 
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         say(
             f"{counted(len(labels), 'participant')}, {counted(len(networks.regions), 'region')}, "
             f"{networks.frames} frames of {networks.tr_seconds:g} s; {schedule}"
@@ -162,11 +161,9 @@ def run_training(settings: Settings) -> int:
             report=say,
         )
         facts = _facts(analysis, fitted)
-        analysis.results.add(f"{BUNDLE}/")
-        card = write_network_bundle(
-            analysis.results.bundle, fitted, training_people, **facts
-        ).card
-        say(f"{card.title} ({card.kind}): {analysis.results.bundle}")
+        folder = analysis.results.add(f"{BUNDLE}/")
+        bundle = write_network_bundle(folder, fitted, training_people, **facts)
+        say(f"{bundle.title} ({bundle.card.kind}): {bundle.path}")
         _write_results(analysis, networks, fitted)
     return 0
 

@@ -229,8 +229,7 @@ def run_evaluation(settings: Settings) -> int:
     people, fits = analysis.cohort(labels), list[Row]()
     for line in connectome_notes(people.connectomes, labels, analysis.people.families):
         say(f"warning: {line}")
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         place = analysis.results.add(_CHECKPOINTS)
         if folds == HALVES:
             judged, people = _judged_by_halves(analysis, fits, people, place)
@@ -261,8 +260,7 @@ def _by_model(settings: Settings) -> int:
         f"{counted(len(unseen), 'participant')} of {analysis.data_set} outside its training set, "
         f"with all trials.{seen_on_page(analysis.seen)} {baselines}"
     )
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         say(f"evaluating {counted(len(unseen), 'participant')}. {baselines}")
         judged = predict_people(
             bundle.fitted(),

@@ -235,8 +235,7 @@ def run_interventions(settings: Settings) -> int:
         )
     people = analysis.cohort(unseen)
     training = analysis.cohort(seen) if len(seen) >= _FEWEST_FITTED else None
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         study = _studied(
             bundle, people, training, permutations, settings.modelling.seed
         )

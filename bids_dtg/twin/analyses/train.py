@@ -105,8 +105,7 @@ def run_training(settings: Settings) -> int:
     odd = connectome_notes(training.connectomes, labels, people.families)
     for line in odd:
         say(f"warning: {line}")
-    with analysis.results.writing():
-        analysis.describe()
+    with analysis.writing():
         say(
             f"{counted(len(labels), 'participant')}, {counted(people.source.edges, 'edge')}, "
             f"{counted(len(people.tasks.tasks), 'task')} ({', '.join(people.tasks.names)}); "
@@ -114,9 +113,8 @@ def run_training(settings: Settings) -> int:
         )
         place = analysis.results.add("checkpoints/")
         fitted, adjustment = fit_people(analysis, training, place)
-        analysis.results.add(f"{BUNDLE}/")
         bundle = write_twin_bundle(
-            analysis.results.bundle,
+            analysis.results.add(f"{BUNDLE}/"),
             fitted,
             analysis.training_hashes(fitted.people),
             adjustment=adjustment,
