@@ -239,7 +239,10 @@ class FittedBundle(Bundle[FittedTo]):
             names = f" ({named(self.regions)})" if self.regions else ""
             remedy = "give data of these regions, and in arrays their names under the key places"
             if part.atlas:
-                remedy = f"choose its atlas {part.atlas} with --atlases"
+                remedy = (
+                    f"choose its atlas {part.atlas} with --atlases; name its regions in arrays "
+                    "alike, under the key places"
+                )
             raise BundleError(
                 f"there are {counted(len(regions), 'region')} ({named(regions)}) and the model "
                 f"{name} was fitted to {self.fitted_to}{names}",

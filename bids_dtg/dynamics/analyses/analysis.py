@@ -45,11 +45,11 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
     def gather(
         cls, settings: Settings, bundle: LinearBundle | NetworkBundle | None
     ) -> NetworkParticipants:
-        """Find people with series, and refuse series of another atlas."""
+        """Find people with series, and refuse series of other regions or of another atlas."""
         connected = kind_of_run(settings).is_connected
         atlas = "" if bundle is None else bundle.part.atlas
         people = NetworkParticipants.prepare(settings, atlas, connected=connected)
-        if bundle is not None and people.source.atlas:
+        if bundle is not None:
             bundle.require_regions(
                 people.regions,
                 atlas=people.source.atlas,
@@ -136,16 +136,15 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
             if self.people.labels_in(name, labels)
         }
 
-    def _with_rest(self, labels: Iterable[str], nobody: str) -> tuple[str, ...]:
+    def _with_rest(self, labels: Sequence[str], nobody: str) -> tuple[str, ...]:
         """Return people with data in `session`, report the others; `nobody` begins the error."""
-        wanted = tuple(labels)
-        with_rest = self.people.labels_in(self.session, wanted)
-        if without := [label for label in wanted if label not in with_rest]:
+        with_rest = self.people.labels_in(self.session, labels)
+        if without := [label for label in labels if label not in with_rest]:
             say(
                 f"left out: {counted(len(without), 'participant')} without data in "
                 f"{session_words(self.session)} ({named(without)})"
             )
-        if len(without) == len(wanted):
+        if not with_rest:
             raise DatasetError(
                 f"{nobody} has data in {session_words(self.session)}",
                 remedy="choose another session with --session-label",
@@ -158,7 +157,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         Raises
         ------
         DatasetError
-            The files have other regions or another time between frames than the model.
+            The files have another time between frames than the model.
         """
         bundle = self.model
         session_labels = self.people.labels_in(self.session)
@@ -189,22 +188,14 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         Raises
         ------
         DatasetError
-            The files have other regions or another time between frames than the model.
+            The files have another time between frames than the model.
         """
         self._require_fitting()
         return self._with_rest(self.people.labels, "nobody")
 
     def _require_fitting(self) -> None:
-        """Refuse other regions or another time between frames than the model's."""
+        """Refuse another time between frames than the model's; report another session."""
         bundle, people = self.model, self.people
-        if people.regions != bundle.regions:
-            raise DatasetError(
-                f"the files have {counted(len(people.regions), 'region')} "
-                f"({named(people.regions)}) and the model {bundle.name} has "
-                f"{counted(len(bundle.regions), 'region')} ({named(bundle.regions)})",
-                expected="the same regions in the same order",
-                remedy="if they are the same regions, name them alike under the key places",
-            )
         if not math.isclose(people.tr_seconds, bundle.part.tr_seconds, rel_tol=SAME_TR):
             raise DatasetError(
                 f"the files have {people.tr_seconds:g} seconds between frames and the model "
@@ -231,8 +222,8 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         Raises
         ------
         DatasetError
-            There are no such participants, or the files have other regions or another time between
-            frames than the model.
+            There are no such participants, or the files have another time between frames than the
+            model.
         """
         self._require_fitting()
         bundle, people = self.model, self.people

@@ -137,7 +137,7 @@ def test_a_dry_run_says_what_a_network_would_write(
         ),
         (
             {"regions": "abcd"},
-            "(lh_insula, lh_cuneus, rh_insula, rh_cuneus) and the model tiny has",
+            "(lh_insula, lh_cuneus, rh_insula, rh_cuneus) and the model tiny was fitted to",
         ),
     ],
 )
