@@ -142,11 +142,11 @@ def _do(
     """Do a unit of work as a dask task, and return its messages except for stages."""
     with _one_at_a_time:
         messages = _process(prepare, argument).do(label)
-        return [message for message in messages if not _is_stage(message)]
-
-
-def _is_stage(message: Message[Result]) -> bool:
-    return isinstance(message, Happened) and message.kind == "stage"
+        return [
+            message
+            for message in messages
+            if not (isinstance(message, Happened) and message.kind == "stage")
+        ]
 
 
 class _Process(Generic[Argument, Result]):

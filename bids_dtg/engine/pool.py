@@ -37,7 +37,7 @@ from bids_dtg.engine.work import (
 )
 from bids_dtg.errors import RunError, no_process
 from bids_dtg.notices import duration
-from bids_dtg.progress import Reporter, Steps, count_steps
+from bids_dtg.progress import Steps, count_steps
 
 Result = TypeVar("Result")
 
@@ -284,11 +284,7 @@ def in_own_process(do: Callable[[], Result]) -> Result:
 
 
 def _only(do: Callable[[], Result]) -> Work[Result]:
-    return partial(_call, do)
-
-
-def _call(do: Callable[[], Result], _label: str, _reporter: Reporter) -> Result:
-    return do()
+    return lambda _label, _reporter: do()
 
 
 def _took_too_long(last_step: str) -> RunError:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -292,10 +293,10 @@ class RegionPhantom(ABC):
     parcels: Parcels
     labels: Sequence[str]  # of the people
 
-    plans: ClassVar[type[RegionPlan]] = RegionPlan
     image: ClassVar[Purpose]  # of the stream of motion, noise and nuisance
     title: ClassVar[str]  # what is simulated, plural
     model: ClassVar[str]  # how series or people are simulated, in words
+    facts: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # of the simulation
     contents: ClassVar[Mapping[str, str]]  # further datasets, by their folders
     # Patterns of files that the validator does not know, one per line.
     ignored: ClassVar[str]
@@ -303,13 +304,13 @@ class RegionPhantom(ABC):
 
     @classmethod
     @abstractmethod
-    def of(cls, plan: Any, *, block: int = BLOCK) -> RegionPhantom:
+    def of(cls, plan: RegionPlan, *, block: int = BLOCK) -> RegionPhantom:
         """Simulate people; the same plan gives the same people.
 
         Parameters
         ----------
         plan
-            Number of people and length of runs, one of `plans`.
+            Number of people and length of runs.
         block
             Edge length of a voxel, in multiples of 2 mm.
 
@@ -337,7 +338,7 @@ class RegionPhantom(ABC):
     @classmethod
     def run(cls, arguments: argparse.Namespace) -> None:
         """Write the datasets of simulated people that ``dtg-phantom`` asks for."""
-        plan = cls.plans(
+        plan = RegionPlan(
             people=arguments.participants,
             frames=arguments.frames,
             repetition_time_s=arguments.repetition_time,
@@ -365,7 +366,7 @@ class RegionPhantom(ABC):
                 name=f"SIMULATED {self.title}, seed {self.plan.seed}: {content}",
                 content=content,
                 program=program,
-                recipe={"Model": self.model, **self.plan.recipe()},
+                recipe={"Model": self.model, **self.plan.recipe(), **self.facts},
                 ignored=self.ignored,
                 kind="raw" if name == _RAW else "derivative",
             )

@@ -11,7 +11,8 @@ from bids_check import require_every_file_seen, require_listed_names, validate
 
 from bids_dtg.cli.phantom import main as write_phantom
 from bids_dtg.cli.run import main
-from bids_dtg.twin.phantom.dataset import TwinPhantom, TwinPlan
+from bids_dtg.phantom.regions import RegionPlan
+from bids_dtg.twin.phantom.dataset import TwinPhantom
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +144,7 @@ def test_a_move_has_about_its_true_effect(chain):
     ].itertuples()
     with np.load(folder / "desc-directions_edges.npz") as file:
         step = file["steps"][list(file["moves"]).index("stroop_rt all")]
-    phantom = TwinPhantom.of(TwinPlan(people=len(LABELS), frames=FRAMES))
+    phantom = TwinPhantom.of(RegionPlan(people=len(LABELS), frames=FRAMES))
     people = phantom.people.select(range(PEOPLE, PEOPLE + NEW))
     before = people.mean_rt_seconds("stroop").mean()
     true = people.after(2 * step).mean_rt_seconds("stroop").mean() - before

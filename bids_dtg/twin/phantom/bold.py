@@ -67,7 +67,6 @@ def simulate_bold(
     *,
     seed: int,
     kind: Kind = "known",
-    regions: Sequence[str] = REGIONS,
 ) -> list[list[BoldRun]]:
     """Simulate BOLD of everybody's runs: haemodynamic responses and autocorrelated noise.
 
@@ -81,8 +80,6 @@ def simulate_bold(
         Seed of the noise; another seed gives another session of the same people.
     kind
         As in `true_responses`.
-    regions
-        Names of the regions; those that are not in `REGIONS` do not respond.
 
     Examples
     --------
@@ -94,9 +91,7 @@ def simulate_bold(
     (510, 6)
     """
     everybody = []
-    six_responses = true_responses(people, kind)
-    responses = np.zeros((len(six_responses), len(regions), six_responses.shape[2]))
-    responses[:, [list(regions).index(name) for name in REGIONS]] = six_responses
+    responses = true_responses(people, kind)
     for person, trials, sizes in zip(people.persons, runs, responses, strict=True):
         person_bold = []
         for number, run in enumerate(trials):

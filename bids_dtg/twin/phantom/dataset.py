@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
-from zlib import crc32
 
 import numpy as np
 
@@ -21,38 +20,16 @@ from bids_dtg.phantom.regions import (
     RegionPhantom,
     RegionPlan,
     draw_positions,
-    draw_region_run,
     region_names,
     write_arrays,
 )
-from bids_dtg.phantom.run import correlated, persistence_of, write_series
+from bids_dtg.phantom.run import correlated, persistence_of
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
-from bids_dtg.twin.phantom.bold import TR_SECONDS, simulate_bold
 from bids_dtg.twin.phantom.files import write_events, write_truth
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import trial_sequence
 
-
-@dataclass(frozen=True)
-class TwinPlan(RegionPlan):
-    """Plan of a simulation: people, length of rest, and task sequences.
-
-    Examples
-    --------
-    >>> TwinPlan(people=2).sequences
-    ('hammerAP', 'stroopAP')
-    """
-
-    sequences: tuple[str, ...] = ("hammerAP", "stroopAP")
-    task_bold: bool = False  # whether task runs have BOLD, with frames of 0.8 s
-
-    def recipe(self) -> dict[str, Any]:
-        """Return the plan as fields of the dataset description."""
-        return {
-            **super().recipe(),
-            "Sequences": list(self.sequences),
-            "TaskBold": self.task_bold,
-        }
+_SEQUENCES = ("hammerAP", "stroopAP")  # that everybody performs
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +38,20 @@ class TwinPhantom(RegionPhantom):
 
     Examples
     --------
-    >>> phantom = TwinPhantom.of(TwinPlan(people=2, regions=8, frames=100), block=4)
+    >>> phantom = TwinPhantom.of(RegionPlan(people=2, regions=8, frames=100), block=4)
     >>> phantom.people.connectomes.shape, phantom.draw_run(1).frames, phantom.parcels.names[0]
     ((2, 28), 100, 'lh-r01')
     """
 
-    plan: TwinPlan
     people: TwinPeople  # their connectomes are exactly the correlations of the series
 
-    plans: ClassVar[type[RegionPlan]] = TwinPlan
     image: ClassVar[Purpose] = Purpose.TWIN_IMAGE
     title: ClassVar[str] = "twins"
     model: ClassVar[str] = (
         "drift diffusion, with parameters that depend on the connectome"
+    )
+    facts: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"Sequences": list(_SEQUENCES), "TaskBold": False}
     )
     contents: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"bids": "event files of tasks: a raw dataset without images"}
@@ -84,7 +62,7 @@ class TwinPhantom(RegionPhantom):
     )
 
     @classmethod
-    def of(cls, plan: TwinPlan, *, block: int = BLOCK) -> TwinPhantom:
+    def of(cls, plan: RegionPlan, *, block: int = BLOCK) -> TwinPhantom:
         """Simulate people of 8 regions or more, see `RegionPhantom.of`."""
         half = plan.regions // 2 - 1  # the last one of each hemisphere is an amygdala
         names = tuple(
@@ -117,40 +95,21 @@ class TwinPhantom(RegionPhantom):
         )
 
     def write_further_datasets(self, out: Path) -> None:
-        """Write event files, task BOLD, and the truth.
+        """Write event files and the truth.
 
         Parameters
         ----------
         out
-            Folder that gets ``bids`` (an event file for each person and sequence), task runs in
-            ``fmriprep`` where the plan has them, and ``truth``: connectomes before noise
-            (``connectomes.npz``), true parameters, mean response times and shares of correct
-            responses (``truth.tsv``).
+            Folder that gets ``bids`` (an event file for each person and sequence) and ``truth``:
+            connectomes before noise (``connectomes.npz``), true parameters, mean response times
+            and shares of correct responses (``truth.tsv``).
         """
         path, edges = out / TRUTH / "connectomes.npz", self.people.connectomes
         write_arrays(path, self.labels, self.parcels.names, edges=edges)
         write_truth(out / TRUTH / "truth.tsv", self.people)
-        sequences = [trial_sequence(name) for name in self.plan.sequences]
+        sequences = [trial_sequence(name) for name in _SEQUENCES]
         runs = self.people.runs(sequences, seed=self.plan.seed)
         write_events(out / "bids", self.people, sequences, runs)
-        if self.plan.task_bold:
-            bold = simulate_bold(
-                self.people, runs, seed=self.plan.seed, regions=self.parcels.names
-            )
-            for person, person_bold in enumerate(bold):
-                for sequence, run in zip(sequences, person_bold, strict=True):
-                    self._write_task_run(
-                        out / "fmriprep", person, sequence.name, run.values
-                    )
-
-    def _write_task_run(
-        self, root: Path, person: int, task: str, series: Float32
-    ) -> None:
-        """Write a person's task run from series (frames, regions)."""
-        session = crc32(task.encode())
-        rng = stream(self.plan.seed, Purpose.TWIN_IMAGE, person=person, session=session)
-        run = draw_region_run(self.parcels, series, rng, repetition_time_s=TR_SECONDS)
-        write_series(root, run, {"sub": self.labels[person], "task": task, "run": "01"})
 
 
 _LEAST_EIGENVALUE = 0.05  # smallest one of the series' correlation matrix
