@@ -90,8 +90,11 @@ def events_of(folder: Path, participant: str) -> list[NamedFile]:
     participant_files = [
         file for file in files if file.participant == participant and file.task
     ]
-
-    def order(file: NamedFile) -> tuple[str, str, list[str]]:
-        return file.session or "", file.task, natural_order(file.path.name)
-
-    return sorted(participant_files, key=order)
+    return sorted(
+        participant_files,
+        key=lambda file: (
+            file.session or "",
+            file.task,
+            natural_order(file.path.name),
+        ),
+    )

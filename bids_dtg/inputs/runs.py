@@ -331,7 +331,7 @@ def _study_runs(
         raise error
     folders = person_folders(study, rule.root, participant)
     if not folders:
-        raise _no_participant(rule.root, participant)
+        raise _no_participant(rule, participant)
     if selection.sessions:
         folders = narrow(folders, title, "ses", selection.sessions)
     wants_volumes = rule.requested not in (None, PARCELS)
@@ -428,7 +428,7 @@ def _derivative_runs(
 ) -> list[RestRun]:
     folder = rule.root / f"sub-{participant}"
     if not folder.is_dir():
-        raise _no_participant(rule.root, participant)
+        raise _no_participant(rule, participant)
     title = folder.name
     files = named_files(_functional_paths(folder))
     series = _series(files)
@@ -729,9 +729,9 @@ def _closest(files: list[NamedFile], what: str, **wanted: Wanted) -> Path | None
     return file.path if file else None
 
 
-def _no_participant(root: Path, participant: str) -> RunError:
+def _no_participant(rule: SpaceRule, participant: str) -> RunError:
     return RunError(
-        f"sub-{participant} is not in {root}", remedy="check --participant-label"
+        f"sub-{participant} is not in {rule.root}", remedy="check --participant-label"
     )
 
 
