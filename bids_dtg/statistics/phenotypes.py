@@ -66,6 +66,7 @@ _MOST_SETS = 12
 _MOST_PHENOTYPES = 5
 _MOST_ANSWERS = 3
 _FEWEST_OF_SITE = 3
+_COMPARED = ("phenotype", "features", "contrast")  # columns that name what is compared
 _WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences")
 _INTERVAL = f"95 % interval, by Fisher's z over families; n/a with fewer than {FEWEST}"
 _PHENOTYPE = Column("phenotype", "Column of the table of participants")
@@ -436,9 +437,9 @@ def _corrected(sets: Sequence[_FeatureSet]) -> list[_FeatureSet]:
     corrected_sets = []
     for feature_set in sets:
         prediction = feature_set.prediction
-        nulls = [some.prediction.null for some in sets]
-        null = [some for some in nulls if len(some) == len(prediction.null)]
-        p = chance(prediction.r, np.max(null, axis=0))
+        nulls = [candidate.prediction.null for candidate in sets]
+        alike = [null for null in nulls if len(null) == len(prediction.null)]
+        p = chance(prediction.r, np.max(alike, axis=0))
         corrected_sets.append(replace(feature_set, p_fwe=p))
     return corrected_sets
 
@@ -519,7 +520,8 @@ def _shown(sets: Mapping[str, Sequence[_FeatureSet]]) -> Iterator[_FeatureSet]:
 
     def smallest_p(name: str) -> float:
         """Return the smallest corrected p of a phenotype; a missing p comes last."""
-        return min(float(np.nan_to_num(some.p_fwe, nan=2.0)) for some in sets[name])
+        p = [feature_set.p_fwe for feature_set in sets[name]]
+        return float(np.nan_to_num(p, nan=2.0).min())
 
     most = max(1, _MOST_SETS // len(sets))
     for name in sorted(sets, key=smallest_p)[:_MOST_PHENOTYPES]:
@@ -535,20 +537,12 @@ def _shown(sets: Mapping[str, Sequence[_FeatureSet]]) -> Iterator[_FeatureSet]:
 
 def _page_row(feature_set: _FeatureSet, differences: Sequence[Row]) -> Row:
     """Return a row of the page's table, with comparisons with other kinds of features."""
-    row: Row = {
-        "phenotype": feature_set.phenotype.name,
-        "features": feature_set.title,
-        "people": len(feature_set.labels),
-        "score": feature_set.score,
-        "p_fwe": feature_set.p_fwe,
-    }
-    key = feature_set.phenotype.name, *feature_set.features
-    for compared in () if feature_set.by_site else differences:
-        if key == (
-            compared["phenotype"],
-            compared["features"],
-            compared["contrast"] or "",
-        ):
+    own = feature_set.row
+    row = {key: own[key] for key in ("phenotype", "people", "p_fwe")}
+    row |= {"features": feature_set.title, "score": feature_set.score}
+    for compared in differences:
+        same = all(compared[name] == own[name] for name in _COMPARED)
+        if same and not feature_set.by_site:
             row[f"minus_{compared['minus']}"] = compared["difference"]
             row[f"verdict_{compared['minus']}"] = compared["verdict"]
     return row
@@ -578,12 +572,11 @@ def _dots(
 ) -> figures.Figure | None:
     """Plot r of phenotypes that are numbers, or AUC of those with two levels."""
     sets = [feature_set for feature_set in shown if feature_set.score_name == score]
-    names = [f"{some.phenotype.name}: {some.title}" for some in sets]
+    names = [f"{drawn.phenotype.name}: {drawn.title}" for drawn in sets]
     scores = [astuple(feature_set.score) for feature_set in sets]
-    intervals = (
-        np.array(scores, np.float64).reshape(-1, 3).T
-    )  # (mean, low and high; sets)
-    is_synthetic = np.array([some.kind.synthetic for some in sets], bool)
+    # (mean, low and high; sets)
+    intervals = np.array(scores, np.float64).reshape(-1, 3).T
+    is_synthetic = np.array([drawn.kind.synthetic for drawn in sets], bool)
     origins = {"predicted by the model": is_synthetic, "measured": ~is_synthetic}
     means, ends = {}, {}
     for words, is_of_origin in origins.items():

@@ -574,7 +574,8 @@ class _Answer:
     @property
     def judged(self) -> list[_ContrastTests]:
         """Those that may have p; all, if none may."""
-        return [each for each in self.ranked if not each.plan.no_p] or self.ranked
+        ranked = self.ranked
+        return [contrast for contrast in ranked if not contrast.plan.no_p] or ranked
 
     @property
     def facts(self) -> list[dict[str, object]]:
