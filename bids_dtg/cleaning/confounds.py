@@ -169,11 +169,10 @@ def load_confounds(
     _require_values(used, keep, where)
     if options.custom_confounds is not None:
         path = find_custom_table(options.custom_confounds, run)
-        custom_values, custom_names = read_custom_table(path, run, n_frames)
-        custom_columns = dict(zip(custom_names, custom_values.T, strict=True))
-        _require_values(custom_columns, keep, f"sub-{run.participant}: {path}")
-        values = np.hstack([values, custom_values])
-        names += custom_names
+        custom = read_custom_table(path, run, n_frames)
+        _require_values(custom, keep, f"sub-{run.participant}: {path}")
+        values = np.hstack([values, np.array([*custom.values()], np.float64).T])
+        names += tuple(custom)
         facts["custom_confounds"] = path.name
     fd_mm, measured_fd_mm = displacements(run, n_frames) or (columns[FD], None)
     return Confounds(
@@ -404,8 +403,8 @@ def find_custom_table(folder: Path, run: RestRun) -> Path:
 
 def read_custom_table(
     path: Path, run: RestRun, n_frames: int
-) -> tuple[Float64, tuple[str, ...]]:
-    """Read all columns of a table: values (frames, columns), n/a as NaN, and names.
+) -> dict[str, Column | None]:
+    """Read all columns of a table by name, n/a as NaN.
 
     Raises
     ------
@@ -415,5 +414,4 @@ def read_custom_table(
     where = f"sub-{run.participant}: {path}"
     expected = "tab-separated text with a header"
     cells = read_cells(path, run, expected=expected, frames=n_frames)
-    columns = {name: read_column(cells, name, where) for name in cells}
-    return np.array([*columns.values()], np.float64).T, tuple(columns)
+    return {name: read_column(cells, name, where) for name in cells}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +12,9 @@ import numpy as np
 from bids_dtg.array_types import Float64, Mask
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import (
-    Table,
     parse_table,
     plain_number,
     read_bytes,
-    reading,
     require_contents,
 )
 from bids_dtg.files.sidecars import read_sidecar
@@ -30,11 +26,9 @@ Cells = Mapping[str, tuple[str, ...]]
 Column = Float64  # (frames,), NaN where n/a
 
 
-# Hundreds of columns that most strategies do not use; skipping them saves half a second.
+# Hundreds of columns that most strategies do not use.
 _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
 _UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier")
-# With one of these, cells are not simply what stands between tabs.
-_MARKS = (b'"', b"'", b"\r")
 _COMBINED = "combined"  # fMRIPrep's name of the mask of white matter and CSF together
 FD = "framewise_displacement"
 STD_DVARS = "std_dvars"
@@ -75,14 +69,9 @@ def read_cells(
     try:
         require_contents([path], run.participant)
         content = read_bytes(path)
-        if b"\r" in content:
-            content = content.replace(b"\r\n", b"\n")
         # Drop empty lines at the end, but keep tabs at the end of the last row.
         end = content.find(b"\n", len(content.rstrip()))
-        content = content if end < 0 else content[:end]
-        with reading(path, as_what=" as a table"):
-            table = _even_table(path, content, wanted)
-        table = table or parse_table(content, path, wanted=wanted)
+        table = parse_table(content if end < 0 else content[:end], path, wanted=wanted)
     except ForeignFileError as err:
         raise err.as_kind(
             RunError, participant, expected=expected, remedy=remedy
@@ -111,51 +100,6 @@ def read_cells(
         cells[f"{name}.{number}" if number else name] = column
         columns_before[name] += 1
     return cells
-
-
-def _even_table(
-    path: Path, content: bytes, wanted: Callable[[str], bool]
-) -> Table | None:
-    """Return the wanted columns of a table as fMRIPrep writes it; None: look at each line.
-
-    All its lines have as many cells as the header. Only wanted columns are split, as CompCor's
-    hundreds would take most of the time.
-    """
-    if not content.isascii() or any(mark in content for mark in _MARKS):
-        return None
-    text = content.decode()
-    header = text.partition("\n")[0].split("\t")
-    if len(header) == 1 or not header[-1].strip():
-        return None
-    characters = np.frombuffer(content + b"\n", np.uint8)
-    ends = np.flatnonzero(characters <= ord("\n"))  # of cells
-    if len(ends) % len(header):
-        return None
-    marks = characters[ends].reshape(-1, len(header))
-    ends = ends.reshape(marks.shape)
-    lengths = np.diff(ends[:, -1], prepend=-1)
-    if (
-        (marks[:, :-1] != ord("\t")).any()
-        or (marks[:, -1] != ord("\n")).any()
-        or lengths.min() <= len(header)  # a line without text
-        or lengths.max() > csv.field_size_limit()
-    ):
-        return None
-    columns: list[list[str]] = []
-    first = 0
-    for is_wanted, neighbours in groupby(header, wanted):
-        last = first + len(list(neighbours)) - 1
-        if is_wanted:
-            before = ends[:, first - 1] if first else np.append(-1, ends[:-1, -1])
-            places = zip((before + 1).tolist(), ends[:, last].tolist(), strict=True)
-            cells = "\t".join([text[start:end] for start, end in places]).split("\t")
-            count = last - first + 1
-            columns += [cells[column::count] for column in range(count)]
-        first = last + 1
-    if not columns:
-        return None
-    names, *rows = zip(*columns, strict=True)
-    return Table(path, names, tuple(rows))
 
 
 def read_confounds(

@@ -436,12 +436,12 @@ def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def running_container(environment: Mapping[str, str] = os.environ) -> str | None:
+def running_container() -> str | None:
     """Return `docker:<tag>` or `apptainer:<image>` if the environment names a container."""
-    if tag := environment.get("DTG_CONTAINER_TAG"):
+    if tag := os.environ.get("DTG_CONTAINER_TAG"):
         return f"docker:{tag}"
     for variable in ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"):
-        if image := environment.get(variable):
+        if image := os.environ.get(variable):
             return f"apptainer:{image}"
     return None
 

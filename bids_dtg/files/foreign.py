@@ -411,8 +411,15 @@ def require_result(path: Path, root: Path) -> None:
         )
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a whole file.
+def read_bytes(path: Path, most: int = -1) -> bytes:
+    """Read a whole file, or its first bytes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most
+        Number of bytes to read; -1 for all.
 
     Raises
     ------
@@ -422,7 +429,7 @@ def read_bytes(path: Path) -> bytes:
         It is not a regular file, is a git-annex or git-LFS pointer, or cannot be read.
     """
     with reading(path), open_foreign(path) as file:
-        content = file.read()
+        content = file.read(most)
     if is_pointer(content[:_POINTER_START]):
         raise _no_content(path)
     return content

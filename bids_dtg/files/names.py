@@ -73,10 +73,7 @@ class BidsName:
 
     def get(self, key: str) -> str | None:
         """Return the value of an entity; None if the name does not have it."""
-        for entity, label in self.entities:
-            if entity == key:
-                return label
-        return None
+        return dict(self.entities).get(key)
 
     def __str__(self) -> str:
         pairs = [f"{key}-{label}" for key, label in self.entities]

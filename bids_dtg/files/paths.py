@@ -172,11 +172,9 @@ class PathNames:
         return f"{ELSEWHERE}/{path.name}"
 
 
-def machine_folders(
-    environment: Mapping[str, str] = os.environ,
-) -> dict[str, Path | None]:
+def machine_folders() -> dict[str, Path | None]:
     """Return folders that may occur in any run, by the names that replace them."""
-    templateflow = environment.get("TEMPLATEFLOW_HOME")
+    templateflow = os.environ.get("TEMPLATEFLOW_HOME")
     home = os.path.expanduser("~")  # noqa: PTH111 (stays `~` if unknown)
     return {
         "templateflow": Path(templateflow) if templateflow else None,

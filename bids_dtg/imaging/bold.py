@@ -219,10 +219,7 @@ def stream_blocks(
     if _head_start is not None and _head_start.is_for(header):
         yield from _head_start.taken()
         return
-    fitting = _BLOCK_BYTES // header.frame_bytes
-    fitting = max(fitting, min(together, _MOST_TOGETHER_BYTES // header.frame_bytes))
-    frames = max(1, min(frames_per_block, header.frames, fitting))
-    blocks = _Blocks(header, frames, _BUFFERS)
+    blocks = _Blocks(header, frames_per_block, _BUFFERS, together)
     reader = threading.Thread(
         target=blocks.fill, name=f"read {header.path.name}", daemon=True
     )
@@ -236,8 +233,14 @@ def stream_blocks(
 class _Blocks:
     """Blocks of a file's frames, which a thread or a forked process fills ahead of its consumer."""
 
-    def __init__(self, header: NiftiHeader, per_block: int, most: int) -> None:
+    def __init__(
+        self, header: NiftiHeader, frames: int, most: int, together: int = 1
+    ) -> None:
+        """Make free blocks: `most` of them, of so many `frames`, or fewer where they are large."""
         self.header = header
+        fitting = _BLOCK_BYTES // header.frame_bytes
+        in_memory = min(together, _MOST_TOGETHER_BYTES // header.frame_bytes)
+        per_block = max(1, min(frames, header.frames, max(fitting, in_memory)))
         size = header.frame_bytes * per_block
         allowed = min(_MOST_BYTES, most * max(_BLOCK_BYTES, header.frame_bytes))
         buffers = max(2, min(most, allowed // size))
@@ -348,9 +351,7 @@ def head_start(path: Path | None) -> Iterator[Callable[[], None]]:
         if path is not None and can_fork() and available_cores() > 1:
             with suppress(RunError, OSError):
                 header = read_bold_header(path)
-                fitting = _BLOCK_BYTES // header.frame_bytes
-                per_block = max(1, min(_FRAMES, header.frames, fitting))
-                _head_start = blocks = _Blocks(header, per_block, _BEGUN_BUFFERS)
+                _head_start = blocks = _Blocks(header, _FRAMES, _BEGUN_BUFFERS)
                 process = start_child(
                     process_context(forked=True),
                     blocks.fill,

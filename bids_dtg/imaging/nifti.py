@@ -25,7 +25,7 @@ from isal import igzip, isal_zlib
 
 from bids_dtg.array_types import Float32, Integers, Mask, Values
 from bids_dtg.errors import RunError
-from bids_dtg.files.foreign import AGAIN, is_pointer, open_foreign, reading
+from bids_dtg.files.foreign import AGAIN, read_bytes, reading
 from bids_dtg.imaging.grid import (
     Affine,
     Grid,
@@ -130,14 +130,8 @@ def reading_image(
         It is missing, a folder, a broken link, a git-annex or LFS pointer, unreadable or damaged,
         or is named as NIfTI and has no header of a single file.
     """
-    with reading(path, RunError), open_foreign(path) as file:
-        first_bytes = file.read(_START_BYTES)
-    if is_pointer(first_bytes):
-        raise RunError(
-            f"{path} is a git-annex or LFS pointer without content",
-            expected="the file's content",
-            remedy=f"datalad get {path}",
-        )
+    with reading(path, RunError):
+        first_bytes = read_bytes(path, _START_BYTES)
     try:
         with reading(path, RunError, as_what=as_what), _naming(path):
             if path.name.endswith((".nii", ".nii.gz")):
@@ -154,21 +148,17 @@ def reading_image(
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Print what nibabel logs about a header with the name of the file, once."""
+
+    def said(record: logging.LogRecord) -> bool:
+        _say_once(path, record.getMessage())
+        return False  # so that nothing else prints it
+
     logger = nib.imageglobals.logger
-    handlers, logger.handlers = logger.handlers, [_Saying(path)]
+    filters, logger.filters = logger.filters, [said]
     try:
         yield
     finally:
-        logger.handlers = handlers
-
-
-class _Saying(logging.Handler):
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _say_once(self._path, record.getMessage())
+        logger.filters = filters
 
 
 @lru_cache(1000)

@@ -169,11 +169,8 @@ class LatticeSampling(Sampling):
         return cls(source, covered)
 
     def _filled(self, block: Stored, out: Float32) -> Iterator[Float32]:
-        gathered = np.empty(len(self.source), block.dtype)
-        for frame, values in zip(block, out, strict=True):
-            # "clip" lets take write to `gathered`.
-            np.take(frame, self.source, out=gathered, mode="clip")
-            values[:] = gathered
+        for voxels, values in zip(_gathered(block, self.source), out, strict=True):
+            values[:] = voxels
             yield values
 
 
@@ -236,12 +233,18 @@ class LinearSampling(Sampling):
         return alone
 
     def _filled(self, block: Stored, out: Float32) -> Iterator[Float32]:
-        gathered = np.empty(len(self.needed), block.dtype)
-        for frame, values in zip(block, out, strict=True):
-            # "clip" lets take write to `gathered`.
-            np.take(frame, self.needed, out=gathered, mode="clip")
-            values[:] = self._matrix @ gathered.astype(np.float32)
+        for voxels, values in zip(_gathered(block, self.needed), out, strict=True):
+            values[:] = self._matrix @ voxels.astype(np.float32)
             yield values
+
+
+def _gathered(block: Stored, positions: Indices) -> Iterator[Stored]:
+    """Yield the values of each frame at some positions, in memory that is used again."""
+    gathered = np.empty(len(positions), block.dtype)
+    for frame in block:
+        # "clip" lets take write to `gathered`.
+        np.take(frame, positions, out=gathered, mode="clip")
+        yield gathered
 
 
 def voxel_positions(points: Points, affine: Affine) -> Points:

@@ -21,7 +21,11 @@ from bids_dtg.imaging.grid import Points, Stored
 from bids_dtg.imaging.nifti import NiftiHeader, require_one_form
 from bids_dtg.imaging.sampling import LinearSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
-from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, frames_at_vertices
+from bids_dtg.imaging.surfaces.parcel_series import (
+    SeriesHeader,
+    frames_at_vertices,
+    series_blocks,
+)
 from bids_dtg.imaging.surfaces.vertices import (
     LEAST_SHARE,
     GreyMatter,
@@ -247,8 +251,7 @@ class VertexSeries:
             if lost.any():
                 self.usable &= ~lost
                 series = self._means(voxels.read_again())
-        for first in range(0, len(series), _FRAMES):
-            yield first, series[first : first + _FRAMES].copy()
+        yield from series_blocks(series)
 
     def _means(self, blocks: Generator[Stored, None, None]) -> Float32:
         """Return series (frames, parcels) of blocks of the needed voxels (frames, voxels)."""
@@ -395,8 +398,7 @@ class SurfaceSeries:
         # Exactly 1 where all vertices have data.
         relative_share = share[has_value] / share_before[has_value]
         series[has_value] /= relative_share[:, None].astype(np.float32)
-        for first in range(0, self.header.frames, _FRAMES):
-            yield first, np.ascontiguousarray(series[:, first : first + _FRAMES].T)
+        yield from series_blocks(series.T)
 
     def _with_data(self, frames: Sequence[Values]) -> Mask:
         """Return which vertices are finite and in view in all kept frames, and 0 not in all."""

@@ -441,11 +441,10 @@ def test_a_folder_holds_tables_named_as_fmriprep_s(runs, tmp_path, below):
 
 def test_all_columns_are_read_with_gaps(runs, tmp_path):
     text = "a\ta\n1\t n/a \nNA\t3.5\n\tNaN\n"
-    values, names = read_custom_table(put(tmp_path / "x.tsv", text), runs[0], 3)
-    assert names == ("a", "a.1")
-    np.testing.assert_array_equal(
-        values, [[1, np.nan], [np.nan, 3.5], [np.nan, np.nan]]
-    )
+    columns = read_custom_table(put(tmp_path / "x.tsv", text), runs[0], 3)
+    assert tuple(columns) == ("a", "a.1")
+    np.testing.assert_array_equal(columns["a"], [1, np.nan, np.nan])
+    np.testing.assert_array_equal(columns["a.1"], [np.nan, 3.5, np.nan])
 
 
 @pytest.mark.parametrize(

@@ -506,8 +506,9 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
         if last < 0:
             raise ValueError("its CIFTI header does not say where its columns end")
         end = last + len(_END_OF_COLUMNS)
-    rows = _rows(xml[:start] + xml[end:])
-    columns = _columns(xml[start:end])
+    rows = _axis(xml[:start] + xml[end:], 0)
+    columns_xml = b'<CIFTI Version="2"><Matrix>%b</Matrix></CIFTI>' % xml[start:end]
+    columns = _axis(columns_xml, 1)
     values = image.dataobj.reshape(image.shape[4:])
     described = (len(rows), len(columns))
     if values.shape != described:
@@ -519,23 +520,18 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
 
 
 # Many files share these, which take longer to parse than values.
-@lru_cache(maxsize=4)
-def _rows(xml: bytes) -> Any:
-    return _axis(xml, 0)
-
-
-@lru_cache(maxsize=4)
-def _columns(xml: bytes) -> Any:
-    return _axis(b'<CIFTI Version="2"><Matrix>' + xml + b"</Matrix></CIFTI>", 1)
-
-
+@lru_cache(maxsize=8)
 def _axis(xml: bytes, dimension: int) -> Any:
+    """Return nibabel's axis of a header's rows (0) or columns (1), if it is what it claims."""
     parser = _cifti.parse_cifti2.Cifti2Parser()
     parser.parse(string=xml)
     described = parser.header.matrix.get_index_map(dimension)
-    _require_once(
-        [(model.brain_structure, model.model_type) for model in described.brain_models]
-    )
+    models = [
+        (model.brain_structure, model.model_type) for model in described.brain_models
+    ]
+    for (structure, _), count in Counter(models).items():
+        if count > 1:
+            raise ValueError(f"its CIFTI header lists {structure} {count} times")
     axis = parser.header.get_axis(dimension)
     if isinstance(axis, _cifti.BrainModelAxis):
         _require_grayordinates(axis)
@@ -545,13 +541,6 @@ def _axis(xml: bytes, dimension: int) -> Any:
                 size = axis.nvertices[structure]
                 _require_vertices(parcel_vertices, size, f"parcel {name}")
     return axis
-
-
-def _require_once(models: Sequence[tuple[str, str]]) -> None:
-    """Refuse a structure whose places a file lists twice."""
-    for (structure, _), count in Counter(models).items():
-        if count > 1:
-            raise ValueError(f"its CIFTI header lists {structure} {count} times")
 
 
 def _require_grayordinates(axis: Any) -> None:

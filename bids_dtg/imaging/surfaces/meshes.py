@@ -187,10 +187,6 @@ class _Parser(_gifti.parse_gifti_fast.GiftiImageParser):  # type: ignore[misc]
         super().StartElementHandler(name, attrs)
 
 
-class _Gifti(_gifti.GiftiImage):  # type: ignore[misc]
-    parser = _Parser
-
-
 def read_gifti(path: Path) -> Any:
     """Return nibabel's image of a GIFTI file, if its values lie in the file itself.
 
@@ -199,11 +195,12 @@ def read_gifti(path: Path) -> Any:
     RunError
         It is missing, damaged or not GIFTI, or has its values in another file.
     """
-    with reading_image(path, expected="a GIFTI file"):
-        image = _Gifti.from_filename(path)
-        if image is None:
+    parser = _Parser()
+    with reading_image(path, expected="a GIFTI file"), path.open("rb") as file:
+        parser.parse(fptr=file)
+        if parser.img is None:
             raise RunError(f"{path} has no GIFTI element")
-        return image
+        return parser.img
 
 
 def read_surface(path: Path) -> tuple[Points, Indices, Points]:

@@ -179,6 +179,11 @@ def stream_series(
     """
     values = _frames(header, slice(None))
     series = np.ascontiguousarray((weights @ values.T).T, np.float32)
+    yield from series_blocks(series)
+
+
+def series_blocks(series: Float32) -> Generator[tuple[int, Float32], None, None]:
+    """Yield series (frames, parcels) as blocks: the first frame's index, and a copy of some."""
     for first in range(0, len(series), _FRAMES):
         yield first, series[first : first + _FRAMES].copy()
 
@@ -256,7 +261,7 @@ def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
     if right_path is not None:
         with reading(header.path, RunError):
             return filecmp.cmp(header.path, right_path, shallow=False)
-    (values,) = _frames(header, slice(frame, frame + 1))
+    values = read_frame(header, frame)
     if header.places is not None:
         pairs = np.array(homotopic_pairs(header.places.names), np.intp).reshape(-1, 2)
     else:
@@ -271,16 +276,11 @@ def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
 
 def _columns_of_common_vertices(axis: Any) -> Indices:
     """Return the columns (vertices, 2) of those vertices that both hemispheres have."""
-    column_of_vertex: dict[str, dict[int, int]] = {name: {} for name in CORTEX}
-    for name, columns, model in axis.iter_structures():
-        if name in CORTEX:
-            positions = np.arange(len(axis))[columns].tolist()
-            vertices = model.vertex.tolist()
-            column_of_vertex[name] = dict(zip(vertices, positions, strict=True))
-    lefts, rights = (column_of_vertex[name] for name in CORTEX)
-    common = sorted(lefts.keys() & rights.keys())
-    pairs = [(lefts[vertex], rights[vertex]) for vertex in common]
-    return np.array(pairs, np.intp).reshape(-1, 2)
+    lefts, rights = (np.flatnonzero(axis.name == structure) for structure in CORTEX)
+    _, left, right = np.intersect1d(
+        axis.vertex[lefts], axis.vertex[rights], return_indices=True
+    )
+    return np.stack([lefts[left], rights[right]], axis=1)
 
 
 def _frames(header: SeriesHeader, which: slice) -> Float32:
