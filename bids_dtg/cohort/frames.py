@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from bids_dtg.cohort.region_tables import atlas_of
-from bids_dtg.errors import DatasetError, RunError, SettingsError, did_you_mean
+from bids_dtg.errors import DatasetError, SettingsError, did_you_mean
 from bids_dtg.files.derivatives import (
     DerivativeDataset,
     files_of_participant,
@@ -295,10 +295,8 @@ def _contrasts_of(path: Path) -> Sequence[str | None]:
     name = parse_name(path.name)
     if name.extension != ".pscalar.nii":
         return [name.get("contrast")]
-    try:
+    with reading(path, DatasetError):
         _, contrasts, _ = read_parcel_maps(path)
-    except RunError as err:
-        raise err.as_kind(DatasetError) from err
     return contrasts
 
 

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -646,8 +645,6 @@ def _table(
     places = [
         place for place, name in enumerate(header) if wanted is None or wanted(name)
     ]
-    # The last place is picked twice, as `itemgetter` gives no tuple of one, and dropped below.
-    pick: Any = itemgetter(*places, *places[-1:]) if places else lambda cells: ("",)
     rows = []
     short = 0  # number of lines with fewer cells than the header
     columns = len(header)
@@ -661,6 +658,6 @@ def _table(
         if len(cells) < columns:
             short += 1
             cells += [""] * (columns - len(cells))
-        row = pick(cells)[:-1]
-        rows.append(tuple(map(with_formula, row)) if has_formulas else row)
+        row = [cells[place] for place in places]
+        rows.append(tuple(map(with_formula, row) if has_formulas else row))
     return Table(path, tuple([header[place] for place in places]), tuple(rows), short)

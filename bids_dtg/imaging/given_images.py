@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import ArrayLike
 
 from bids_dtg.errors import DatasetError
@@ -34,8 +35,6 @@ from bids_dtg.settings import InputType
 if TYPE_CHECKING:
     import pandas as pd
 
-# nibabel has few type annotations.
-_nib: Any = nib
 Image: TypeAlias = Any
 ImageLike: TypeAlias = "str | Path | Image | RestRun"
 ConfoundsLike: TypeAlias = "str | Path | pd.DataFrame | ArrayLike | None"
@@ -170,9 +169,9 @@ def _as_file(image: str | Path | Image, path: Path) -> Path:
             f"an image is a path, a nibabel image or a run, not {type(image).__name__}"
         )
     filename = image.get_filename()
-    if filename is not None and _nib.is_proxy(image.dataobj):
-        with suppress(OSError, nib.filebasedimages.ImageFileError):
-            on_disk = _nib.load(filename)
+    if filename is not None and nib.is_proxy(image.dataobj):
+        with suppress(OSError, ImageFileError):
+            on_disk = nib.load(filename)
             same_affine = np.array_equal(on_disk.affine, image.affine)
             if same_affine and on_disk.header == image.header:
                 return Path(filename).absolute()
@@ -180,10 +179,10 @@ def _as_file(image: str | Path | Image, path: Path) -> Path:
     # NIfTI has neither bool nor float16; these types hold the same values.
     stored = {"?": np.uint8, "e": np.float32}.get(data.dtype.char, data.dtype)
     # Without an explicit type, the header of a scaled file would round the values.
-    written = _nib.Nifti1Image(
+    written = nib.Nifti1Image(
         data.astype(stored), image.affine, image.header, dtype=stored
     )
-    return _written(partial(_nib.save, written), path)
+    return _written(partial(nib.save, written), path)
 
 
 def _written(save: Callable[[Path], object], path: Path) -> Path:

@@ -22,6 +22,7 @@ from typing import Any, Literal, cast
 import nibabel as nib
 import numpy as np
 from isal import igzip, isal_zlib
+from nibabel import imageglobals
 
 from bids_dtg.array_types import Float32, Integers, Mask, Values
 from bids_dtg.errors import RunError
@@ -40,7 +41,7 @@ from bids_dtg.notices import say
 
 Intent = Literal["none", "z score", "correlation"]
 
-_nib: Any = nib  # nibabel and igzip have no type annotations
+# igzip has no type annotations.
 _IGzipFile: Any = igzip.IGzipFile
 _ERRORS_OF_GZIP: Any = (EOFError, gzip.BadGzipFile, isal_zlib.IsalError)
 _START_BYTES = 1024
@@ -153,7 +154,7 @@ def _naming(path: Path) -> Iterator[None]:
         _say_once(path, record.getMessage())
         return False  # so that nothing else prints it
 
-    logger = nib.imageglobals.logger
+    logger = imageglobals.logger
     filters, logger.filters = logger.filters, [said]
     try:
         yield
@@ -309,11 +310,11 @@ def read_header(path: Path) -> NiftiHeader:
         as_what=" as NIfTI",
         expected="a NIfTI-1 or NIfTI-2 file",
     ):
-        image = _nib.load(path)
+        image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
             raise ValueError(f"it is a {type(image).__name__} of nibabel")
-        header: Any = image.header
-        values: Any = image.dataobj
+        header = image.header
+        values = image.dataobj
         affine = np.asarray(image.affine, np.float64)
         forms_differ_mm = _forms_differ(path, header)
     shape = tuple(map(int, values.shape))
@@ -623,7 +624,7 @@ def make_header(
     facts
         Metadata for a copy without its sidecar, written as a JSON comment in the header.
     """
-    header: Any = _nib.Nifti1Header(endianness="<")
+    header = nib.Nifti1Header(endianness="<")
     header.set_data_dtype("<f4")
     header.set_data_shape(shape)
     header.set_qform(grid.affine, code=grid.form_code)
@@ -635,5 +636,5 @@ def make_header(
     header["magic"] = b"n+1"
     if facts is not None:
         text = json.dumps(facts, ensure_ascii=False).encode()
-        header.extensions.append(_nib.nifti1.Nifti1Extension("comment", text))
+        header.extensions.append(nib.nifti1.Nifti1Extension("comment", text))
     return header

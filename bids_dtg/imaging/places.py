@@ -26,7 +26,6 @@ _NONE = -1
 _LEAST_WEIGHT = 0.5
 _BLOCK_MM = 8.0  # errors of maps vary over longer distances
 _LARGEST = 1e38  # within float32; weighted sums of neighbours are not larger
-_nib: Any = nib  # nibabel has no types
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +192,7 @@ class VoxelPlaces:
         i, j, k = self.index.T
         volumes[i, j, k] = maps.T
         header = make_header(volumes.shape, self.grid, **header_facts)
-        return _nib.Nifti1Image(volumes, header.get_best_affine(), header)
+        return nib.Nifti1Image(volumes, header.get_best_affine(), header)
 
     def read(self, path: Path) -> Float32:
         """Read a NIfTI or Analyze map on any grid of the space, by linear interpolation.
@@ -369,7 +368,7 @@ def read_statmap_volume(path: Path) -> tuple[Float64, Affine]:
         It is missing or damaged, or has several volumes.
     """
     with reading_image(path, as_what=" as NIfTI or an Analyze pair"):
-        image = _nib.load(path)
+        image = nib.load(path)
         if len(image.shape) < 3 or 0 in image.shape or math.prod(image.shape[3:]) != 1:
             raise RunError(f"{path} has sizes {image.shape}", expected="one volume")
         values = np.asarray(image.dataobj, np.float64).reshape(image.shape[:3])

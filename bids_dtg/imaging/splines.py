@@ -28,8 +28,6 @@ _MOST_KEPT = 2**19
 _TAPS = 4  # number of coefficients around a point along each axis
 # Number of frames that are interpolated together; more are hardly faster.
 FRAMES_TOGETHER = 16
-# Number of coefficients that are transposed at a time.
-_TRANSPOSED = 2048
 
 
 class CubicSampling(Sampling):
@@ -116,12 +114,12 @@ class CubicSampling(Sampling):
                 self._find_coefficients(image, coefficients[number])
 
         def transpose(part: slice) -> None:
-            _transpose(coefficients[:, part], transposed[part])
+            transposed[part] = coefficients[:, part].T
 
         def add_up(parts: slice) -> None:
             for number in range(len(self._parts))[parts]:
                 values = self._weights_of(number) @ transposed
-                _transpose(values, out[:, self._parts[number]])
+                out[:, self._parts[number]] = values.T
 
         def mark(part: slice) -> None:
             for number in lacking[part]:
@@ -184,20 +182,6 @@ class CubicSampling(Sampling):
 def _floor(along: Float64, size: int) -> Float64:
     """Return the voxel before each position along an axis; at the last voxel, the one before."""
     return np.minimum(np.floor(along), max(size - 2, 0))
-
-
-def _transpose(values: Float32, out: Float32) -> None:
-    """Write the transpose of `values` to `out`, in parts that stay in the cache.
-
-    One of the two axes is expected to be short.
-    """
-    long = max(values.shape)
-    for first in range(0, long, _TRANSPOSED):
-        part = slice(first, first + _TRANSPOSED)
-        if len(values) == long:
-            out[:, part] = values[part].T
-        else:
-            out[part] = values[:, part].T
 
 
 def _coefficients(size: int) -> Float32:

@@ -19,6 +19,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel import eulerangles
 
 from bids_dtg.array_types import Float64, Floats
 from bids_dtg.files.foreign import read_text
@@ -61,7 +62,6 @@ _EXPECTED = (
     "an ITK text file, a composite .h5 of affines and displacement fields, "
     "or a warp field of FSL"
 )
-_nib: Any = nib  # nibabel has no types
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +197,7 @@ def itk_matrix(kind: str, parameters: Float64, fixed: Float64) -> Affine:
         order = "zyx" if len(fixed) > 3 and fixed[3] != 0 else "zxy"
         angles = dict(zip("xyz", parameters[:-3], strict=True))
         first, second, third = (
-            _nib.eulerangles.euler2mat(**{axis: angles[axis]}) for axis in order
+            eulerangles.euler2mat(**{axis: angles[axis]}) for axis in order
         )
         linear = first @ second @ third
     matrix = np.eye(4)
@@ -291,8 +291,8 @@ def _transform(kind: str, parameters: Floats, fixed: Float64) -> Transform:
 
 def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
     """Read a relative or absolute FSL warp field, which warps the image `warped` to its grid."""
-    image = _nib.load(path)
-    warped_image = _nib.load(warped)
+    image = nib.load(path)
+    warped_image = nib.load(warped)
     shape = image.shape
     if int(image.header["intent_code"]) in _COEFFICIENT_INTENTS:
         raise ValueError(

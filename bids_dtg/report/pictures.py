@@ -536,7 +536,7 @@ def draw_glass_brain(
 
 def _image(values: Floats, places: VoxelPlaces) -> Any:
     volume = places.volume(np.asarray(values, np.float32))
-    return nib.Nifti1Image(volume, places.grid.affine)  # type: ignore[no-untyped-call]
+    return nib.Nifti1Image(volume, places.grid.affine)
 
 
 def _png(figure: Any) -> bytes:

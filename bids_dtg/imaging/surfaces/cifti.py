@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import nibabel as nib
 import numpy as np
+from nibabel import cifti2
 
 from bids_dtg.array_types import Float32, Floats, Indices
 from bids_dtg.errors import RunError, UnusableMapError
@@ -25,8 +26,6 @@ from bids_dtg.imaging.surfaces.meshes import read_arrays, read_template
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
 
-_nib: Any = nib  # nibabel has no types
-_cifti: Any = nib.cifti2
 # Structures of the cortex, in the order of `SIDES`.
 CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _DENSE = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
@@ -77,7 +76,7 @@ def standard_grayordinates() -> Any:
     vertices_by_side = [arrays["left_vertices"], arrays["right_vertices"]]
     vertices = np.concatenate(vertices_by_side).astype(int)
     voxels = arrays["voxels_ijk"].astype(int)
-    return _cifti.BrainModelAxis(
+    return cifti2.BrainModelAxis(
         names,
         voxel=np.pad(voxels, ((len(vertices), 0), (0, 0)), constant_values=_NONE),
         vertex=np.pad(vertices, (0, len(voxels)), constant_values=_NONE),
@@ -136,7 +135,7 @@ class ParcelPlaces(ListedPlaces):
             The axis has no parcels, a name occurs twice, or a surface is not the cortex on the
             fsLR mesh.
         """
-        if not isinstance(axis, _cifti.ParcelsAxis):
+        if not isinstance(axis, cifti2.ParcelsAxis):
             raise ValueError(f"it has a {type(axis).__name__}, not parcels")
         for name, size in axis.nvertices.items():
             if name not in CORTEX or size != mesh_size():
@@ -152,8 +151,8 @@ class ParcelPlaces(ListedPlaces):
 
     def to_xml(self) -> bytes:
         """Return the CIFTI XML of a map of the parcels, for `of_xml`."""
-        axes = (_cifti.ScalarAxis(["map"]), self.axis)
-        xml: bytes = _cifti.Cifti2Header.from_axes(axes).to_xml()
+        axes = (cifti2.ScalarAxis(["map"]), self.axis)
+        xml: bytes = cifti2.Cifti2Header.from_axes(axes).to_xml()
         return xml
 
     @property
@@ -297,21 +296,13 @@ class ParcelPlaces(ListedPlaces):
         """Return the parcels with vertices and voxels of a file; empty if it lacks a parcel."""
         axis = file.axis
         rows, _ = self.rows_in(file)
-        voxels: list[Indices] = []
-        vertices: list[dict[str, Indices]] = []
-        for row in rows:
-            if row == _NONE:
-                voxels.append(np.zeros((0, 3), int))
-                vertices.append({})
-            else:
-                _, parcel_voxels, parcel_vertices = axis[int(row)]
-                voxels.append(parcel_voxels)
-                vertices.append(parcel_vertices)
+        empty = ("", np.zeros((0, 3), int), dict[str, Indices]())
+        parcels = [empty if row == _NONE else axis[int(row)] for row in rows]
         return ParcelPlaces.of_axis(
-            _cifti.ParcelsAxis(
+            cifti2.ParcelsAxis(
                 self.names,
-                voxels,
-                vertices,
+                [voxels for _, voxels, _ in parcels],
+                [vertices for _, _, vertices in parcels],
                 affine=axis.affine,
                 volume_shape=axis.volume_shape,
                 nvertices=axis.nvertices,
@@ -386,7 +377,7 @@ def _labelled_parcels(
     ]
     voxels = [np.zeros((0, 3), int)] * len(names)
     mesh = {structure: len(side_labels) for structure, side_labels in labels.items()}
-    axis = _cifti.ParcelsAxis([*names.values()], voxels, vertices, nvertices=mesh)
+    axis = cifti2.ParcelsAxis([*names.values()], voxels, vertices, nvertices=mesh)
     return ParcelPlaces.of_axis(axis, atlas)
 
 
@@ -409,9 +400,9 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
     """
     with reading_image(path, as_what=" as labels of grayordinates (.dlabel.nii)"):
         maps, axis, values = read_cifti(path)
-        if not isinstance(maps, _cifti.LabelAxis):
+        if not isinstance(maps, cifti2.LabelAxis):
             raise ValueError(f"it has a {type(maps).__name__}, not labels")
-        if not isinstance(axis, _cifti.BrainModelAxis):
+        if not isinstance(axis, cifti2.BrainModelAxis):
             raise ValueError(f"it has a {type(axis).__name__}, not grayordinates")
         stored = np.asarray(values)
         if not np.array_equal(stored, np.rint(stored)):
@@ -489,7 +480,7 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
         The file has no header of CIFTI, this does not say what its rows and columns are, or the
         file has other sizes; or a structure or vertex is listed twice or is not in its mesh.
     """
-    image = _nib.Nifti2Image.from_filename(path)
+    image = nib.Nifti2Image.from_filename(path)
     extensions = image.header.extensions
     headers = [part.content for part in extensions if part.get_code() == _EXTENSION]
     if len(headers) != 1:
@@ -523,7 +514,7 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
 @lru_cache(maxsize=8)
 def _axis(xml: bytes, dimension: int) -> Any:
     """Return nibabel's axis of a header's rows (0) or columns (1), if it is what it claims."""
-    parser = _cifti.parse_cifti2.Cifti2Parser()
+    parser = cifti2.parse_cifti2.Cifti2Parser()
     parser.parse(string=xml)
     described = parser.header.matrix.get_index_map(dimension)
     models = [
@@ -533,9 +524,9 @@ def _axis(xml: bytes, dimension: int) -> Any:
         if count > 1:
             raise ValueError(f"its CIFTI header lists {structure} {count} times")
     axis = parser.header.get_axis(dimension)
-    if isinstance(axis, _cifti.BrainModelAxis):
+    if isinstance(axis, cifti2.BrainModelAxis):
         _require_grayordinates(axis)
-    elif isinstance(axis, _cifti.ParcelsAxis):
+    elif isinstance(axis, cifti2.ParcelsAxis):
         for name, _, vertices in axis:
             for structure, parcel_vertices in vertices.items():
                 size = axis.nvertices[structure]
@@ -581,14 +572,14 @@ def _head(names: Sequence[str], places: Any, intent: str) -> bytes:
         NIfTI intent of the file. By itself, nibabel would write that of an unknown kind, which
         other programs do not recognise.
     """
-    header = _nib.Nifti2Header(endianness="<")
+    header = nib.Nifti2Header(endianness="<")
     header.set_data_dtype("<f4")
     header.set_data_shape((1, 1, 1, 1, len(names), len(places)))
     header.set_intent(intent)
-    axes = (_cifti.ScalarAxis(list(names)), places)
-    xml = _cifti.Cifti2Header.from_axes(axes).to_xml()
+    axes = (cifti2.ScalarAxis(list(names)), places)
+    xml = cifti2.Cifti2Header.from_axes(axes).to_xml()
     # One element per line, as Workbench writes them; NiiVue cannot read any other form.
-    extension = _nib.nifti1.Nifti1Extension("cifti", xml.replace(b"><", b">\n<"))
+    extension = nib.nifti1.Nifti1Extension("cifti", xml.replace(b"><", b">\n<"))
     header.extensions.append(extension)
     stream = BytesIO()
     header.write_to(stream)

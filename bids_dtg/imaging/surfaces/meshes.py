@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import nibabel as nib
 import numpy as np
+from nibabel import freesurfer, gifti
 from numpy.typing import NDArray
 
 from bids_dtg.array_types import Float64, Floats, Indices, Mask, Values
@@ -65,8 +65,6 @@ _REMEDY = (
     "use --sample-on template, or remove it from the dataset, so that a template's surface "
     "is used"
 )
-_gifti: Any = nib.gifti  # nibabel has no types
-_freesurfer: Any = nib.freesurfer
 _GIFTI = ".gii"
 # nibabel's spellings of the encoding of values that are in another file.
 EXTERNAL = ("ExternalFileBinary", "GIFTI_ENCODING_EXTBIN", "External")
@@ -178,7 +176,7 @@ def _shared(values: Values) -> Values:
     return values
 
 
-class _Parser(_gifti.parse_gifti_fast.GiftiImageParser):  # type: ignore[misc]
+class _Parser(gifti.parse_gifti_fast.GiftiImageParser):  # type: ignore[misc]
     """Refuses values in another file, which nibabel would read from anywhere on the machine."""
 
     def StartElementHandler(self, name: str, attrs: Mapping[str, str]) -> None:
@@ -251,17 +249,17 @@ def encode_metrics(
 
     The file names each map, and the structure, which Connectome Workbench requires.
     """
-    image = _gifti.GiftiImage(
-        meta=_gifti.GiftiMetaData(
+    image = gifti.GiftiImage(
+        meta=gifti.GiftiMetaData(
             {"AnatomicalStructurePrimary": _STRUCTURES[hemisphere]}
         ),
         darrays=[
-            _gifti.GiftiDataArray(
+            gifti.GiftiDataArray(
                 np.asarray(row, np.float32),
                 intent="NIFTI_INTENT_NONE",
                 datatype="NIFTI_TYPE_FLOAT32",
                 encoding="GIFTI_ENCODING_B64BIN",  # compression is slow and saves little
-                meta=_gifti.GiftiMetaData({"Name": name}),
+                meta=gifti.GiftiMetaData({"Name": name}),
             )
             for name, row in zip(names, maps, strict=True)
         ],
@@ -421,7 +419,7 @@ def _read_mesh(path: Path) -> tuple[Points, Indices, Points]:
     if path.name.endswith(_GIFTI):
         return read_surface(path)
     with reading_image(path, expected="a surface of FreeSurfer"):
-        points, faces, facts = _freesurfer.read_geometry(path, read_metadata=True)
+        points, faces, facts = freesurfer.read_geometry(path, read_metadata=True)
         if "cras" not in facts and "sphere" not in path.name:
             raise RunError(f"{path} does not state the centre of its image (cras)")
     _require_finite(points, path)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import nibabel as nib
 import numpy as np
+from nibabel import cifti2
 
 from bids_dtg.array_types import Float32, Indices
 from bids_dtg.errors import RunError
@@ -41,7 +41,6 @@ from bids_dtg.imaging.surfaces.vertices import (
 from bids_dtg.inputs.cortex import homotopic_pairs
 from bids_dtg.inputs.run import GIFTI_SERIES, other_side
 
-_cifti: Any = nib.cifti2  # nibabel has no types
 # Number of vertices of a hemisphere of fsaverage5, fsaverage6 and fsaverage.
 _MESHES = (10242, 40962, 163842)
 _GIFTI_FILE = "a GIFTI file of a series on a mesh"
@@ -144,14 +143,14 @@ def read_series_header(path: Path) -> SeriesHeader:
             with path.open("rb") as file:
                 file.seek(values.offset + size)
                 require_end(file, path, values.shape)
-            if not isinstance(time, _cifti.SeriesAxis):
+            if not isinstance(time, cifti2.SeriesAxis):
                 raise ValueError(f"it has a {type(time).__name__}, not frames")
             require_mesh(path, axis)
             frames = len(time)
             step = (float(time.step), "s" if time.unit == "SECOND" else "Hz")
             if not path.name.endswith(DENSE):
                 header = SeriesHeader(path, frames, step, ParcelPlaces.of_axis(axis))
-            elif isinstance(axis, _cifti.BrainModelAxis):
+            elif isinstance(axis, cifti2.BrainModelAxis):
                 header = SeriesHeader(path, frames, step, None, axis)
             else:
                 raise ValueError(f"it has a {type(axis).__name__}, not grayordinates")
