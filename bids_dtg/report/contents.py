@@ -53,10 +53,14 @@ class MapFile:
     path: Path  # of the image
     sidecar: Mapping[str, Any]  # its JSON file; empty where it cannot be read
 
+    def text(self, key: str) -> str:
+        """Return a text of the sidecar; empty where it has none."""
+        return str(self.sidecar.get(key) or "")
+
     @property
     def task(self) -> str:
         """Task of the contrast; empty where the sidecar has none."""
-        return str(self.sidecar.get("Task") or "")
+        return self.text("Task")
 
     @property
     def has_parcels(self) -> bool:
@@ -66,12 +70,12 @@ class MapFile:
     @property
     def name(self) -> str:
         """Name of the contrast, for display."""
-        return str(self.sidecar.get("Contrast") or self.label)
+        return self.text("Contrast") or self.label
 
     @property
     def description(self) -> str:
         """Description of the contrast in one sentence; empty where the sidecar has none."""
-        return str(self.sidecar.get("Description") or "")
+        return self.text("Description")
 
     def beside(self, kind: FileKind) -> Path:
         """Return the path of another kind of file of the same maps, which may not exist."""

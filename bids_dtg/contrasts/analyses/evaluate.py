@@ -151,7 +151,11 @@ def _example(
     mean_r = r.groupby(level="person").mean().sort_values()
     label = str(mean_r.index[(len(mean_r) - 1) // 2])
     person = next(person for person in people if person.label == label)
-    predicted, average = predict(person), simple.models[GROUP_AVERAGE](person)
+    sources = {
+        "Measured": person.maps,
+        "Predicted": predict(person),
+        "Group average": simple.models[GROUP_AVERAGE](person),
+    }
     places, units = cohort.plan.bundle.places, cohort.plan.bundle.part.units
     labels = cohort.files.contrast_labels
     figures = []
@@ -159,9 +163,8 @@ def _example(
         row = labels.index(chosen)
         contrast = cohort.files.contrasts[row]
         maps = {
-            "Measured": np.asarray(person.maps[row], np.float32),
-            "Predicted": np.asarray(predicted[row], np.float32),
-            "Group average": np.asarray(average[row], np.float32),
+            name: np.asarray(values[row], np.float32)
+            for name, values in sources.items()
         }
         name = contrast_in_words(contrast.task, contrast.name)
         title = f"{task_in_words(contrast.task)}: {name}".removeprefix(": ")

@@ -83,9 +83,9 @@ def prepare(
     report: Callable[[str], None],
 ) -> MapModel:
     """Read the network and prepare it for a mask; torch is imported only for a GPU."""
-    parameters = read(weights, places)
-    mask = _mask(places)
-    return prepare_network(parameters, mask, device, threads=threads, report=report)
+    return prepare_network(
+        read(weights, places), _mask(places), device, threads=threads, report=report
+    )
 
 
 def network(weights: TensorFile, places: Places) -> AttentionUNet:

@@ -228,7 +228,7 @@ def _draw_tasks(
             for copies in threads.map(source.pack, members, values):
                 packed |= copies
             # The legend has no room for text in brackets.
-            units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
+            units = members[0].text("Units").partition(" (")[0]
             heading = (task_in_words(task) or "Maps") + ": differences" * differences
             task_cards = {
                 "title": heading,
@@ -261,15 +261,14 @@ def _card(
     peak = f"{signed_text(value)} {place}"
     name = contrast_in_words(shown.task, shown.name)
     about = shown.description.removeprefix(NOT_MEASURED)
-    note = str(shown.sidecar.get("IndividualNote") or "")
+    note = shown.text("IndividualNote")
     same = _SAME if shown.sidecar.get("Individual") is False else ""
-    units = str(shown.sidecar.get("Units") or "")
     map_limit, deviation_limit = limits
     in_viewer = {  # in the form of `viewer_data`
         "label": shown.label,
         "title": title_in_words(shown.task, shown.name),
         "about": ". ".join(filter(None, (about, same or note))),
-        "units": units_in_words(units),
+        "units": units_in_words(shown.text("Units")),
         "limit": map_limit,
         "limits": {
             MAP: map_limit,
