@@ -60,7 +60,7 @@ class JsonFields:
 
     def require_version(self) -> None:
         """Raise BundleError if the file has another format version."""
-        version = self.whole("format_version")
+        version = self.scalar("format_version", "int")
         if version != FORMAT_VERSION:
             raise BundleError(
                 f"{self.source} has format version {version}",
@@ -98,28 +98,10 @@ class JsonFields:
         pattern = "|".join(map(re.escape, legal))
         return self.text(key, pattern, f"one of {', '.join(legal)}")
 
-    def flag(self, key: str) -> bool:
-        """Return true or false."""
-        flag: bool = self._checked(
-            key, lambda value: isinstance(value, bool), "true or false"
-        )
-        return flag
-
-    def whole(self, key: str) -> int:
-        """Return a whole number of 0 or more."""
-
-        def is_whole(value: Any) -> bool:
-            return type(value) is int and value >= 0
-
-        return int(self._checked(key, is_whole, "a whole number of 0 or more"))
-
-    def number(self, key: str) -> float:
-        """Return a finite number of 0 or more."""
-
-        def is_number(value: Any) -> bool:
-            return _are_numbers(value, ()) and bool(value >= 0)
-
-        return float(self._checked(key, is_number, "a number of 0 or more"))
+    def scalar(self, key: str, kind: str) -> Any:
+        """Return a text, a flag or a number of 0 or more, by the name of its type."""
+        value = self._checked(key, *_SCALARS[kind])
+        return float(value) if kind == "float" else value
 
     def numbers(self, key: str, shape: tuple[int, ...]) -> list[Any]:
         """Return finite numbers as nested lists of the given shape."""
@@ -148,22 +130,14 @@ class JsonFields:
 
     def scalars(self, kind: type[Any]) -> dict[str, Any]:
         """Read the texts, numbers and flags of a dataclass, by their types."""
-        readers: dict[str, Callable[[str], Any]] = {
-            "str": self.text,
-            "bool": self.flag,
-            "int": self.whole,
-            "float": self.number,
-        }
         values: dict[str, Any] = {}
         for attribute in fields(kind):
-            plain_type = str(attribute.type).removesuffix(" | None")
-            if plain_type not in readers:
-                continue
-            optional = plain_type != attribute.type
-            if optional and self.absent(attribute.name):
-                values[attribute.name] = None
-            else:
-                values[attribute.name] = readers[plain_type](attribute.name)
+            name, plain_type = attribute.name, str(attribute.type)
+            optional = plain_type.endswith(" | None")
+            plain_type = plain_type.removesuffix(" | None")
+            if plain_type in _SCALARS:
+                is_null = optional and self.absent(name)
+                values[name] = None if is_null else self.scalar(name, plain_type)
         return values
 
     def items(self) -> Mapping[str, Any]:
@@ -201,6 +175,21 @@ def _are_numbers(value: Any, shape: tuple[int, ...]) -> bool:
         return False
     numeric = array.dtype.kind in "if"
     return array.shape == shape and numeric and bool(np.isfinite(array).all())
+
+
+# What values must be by the name of their type, also in words.
+_SCALARS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "str": (lambda value: isinstance(value, str), "text"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "int": (
+        lambda value: type(value) is int and value >= 0,
+        "a whole number of 0 or more",
+    ),
+    "float": (
+        lambda value: _are_numbers(value, ()) and bool(value >= 0),
+        "a number of 0 or more",
+    ),
+}
 
 
 def finite_or_none(value: float) -> float | None:

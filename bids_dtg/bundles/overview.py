@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,11 @@ def selftest_lines(bundle: Bundle[Any], checks: Sequence[Check]) -> list[str]:
     rows = [
         (f"  {_VERDICTS[check.passed]:<7}", check.name, check.words) for check in checks
     ]
-    passed = sum(check.passed is True for check in checks)
-    failed = sum(check.passed is False for check in checks)
-    skipped = sum(check.passed is None for check in checks)
-    words = [f"{counted(passed, 'check')} passed"]
-    if failed:
-        words.append(f"{failed} failed")
-    if skipped:
-        words.append(f"{skipped} skipped")
-    verdict = "failed" if failed else "passed"
+    numbers = Counter(check.passed for check in checks)
+    words = [f"{counted(numbers[True], 'check')} passed"]
+    if numbers[False]:
+        words.append(f"{numbers[False]} failed")
+    if numbers[None]:
+        words.append(f"{numbers[None]} skipped")
+    verdict = "failed" if numbers[False] else "passed"
     return [*table_lines(rows), f"{title}: self-check {verdict}: {', '.join(words)}"]

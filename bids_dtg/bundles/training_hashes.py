@@ -126,12 +126,13 @@ class TrainingHashes:
 
     def persons_alike(self, sketches: Sequence[str]) -> tuple[str, ...]:
         """Return the first hash of each sketch's person; empty for people who are not listed."""
-        first_hash: dict[str, str] = {}  # of the person, by sketch
-        for people in self.sets.values():
-            for person in people:
-                for digest in person:
-                    if len(digest) == _OF_SKETCH:
-                        first_hash[digest] = person[0]
+        first_hash = {  # of the person, by sketch
+            digest: person[0]
+            for people in self.sets.values()
+            for person in people
+            for digest in person
+            if len(digest) == _OF_SKETCH
+        }
         listed = alike(list(first_hash), sketches)
         return tuple(first_hash.get(sketch, "") for sketch in listed)
 
@@ -169,7 +170,7 @@ class TrainingHashes:
         fields.require_version()
         listed = fields.nested("sets").items()
         unlisted = fields.value("unlisted")
-        by_content = fields.flag("by_content")
+        by_content = fields.scalar("by_content", "bool")
         fields.refuse_unknown()
         sets = {name: tuple(map(tuple, people)) for name, people in listed.items()}
         return cls(sets, tuple(unlisted), by_content)

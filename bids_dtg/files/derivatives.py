@@ -148,11 +148,14 @@ class DerivativeDataset:
         return path
 
     def write(
-        self, relative: PurePosixPath | str, data: bytes | bytearray | memoryview
+        self, relative: PurePosixPath | str, content: bytes | Mapping[str, Any]
     ) -> Path:
-        """Write a file of the dataset atomically and return its path."""
+        """Write a file of the dataset atomically and return its path; fields become JSON."""
         path = self.path(relative)
-        write_atomic(path, data)
+        if isinstance(content, Mapping):
+            write_json(path, content)
+        else:
+            write_atomic(path, content)
         return path
 
     def write_if_changed(self, relative: PurePosixPath | str, content: str) -> None:

@@ -170,7 +170,7 @@ class Level:
         finally:
             write_outcome(log, failures, time.perf_counter() - start)
         titles = [outcome.other_combine for outcome in outcomes]
-        say(*note_on_other_combine(request, [*filter(None, titles)]))
+        say(*note_on_other_combine(request, titles))
         write_methods(request)  # the averages may have changed
         request.remove_unused()
         _list_participants(request)

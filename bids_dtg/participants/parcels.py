@@ -18,9 +18,6 @@ import numpy as np
 from bids_dtg.array_types import Float64
 from bids_dtg.bundles.fitted import FittedBundle
 from bids_dtg.bundles.training_hashes import labels_alone
-from bids_dtg.cleaning.confounds import Confounds
-from bids_dtg.cleaning.design import frequency_facts
-from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import ParcelSeries, parcel_series
 from bids_dtg.engine.machine import divide
 from bids_dtg.errors import RunError, SettingsError
@@ -36,10 +33,9 @@ from bids_dtg.files.regions import (
     series_sidecar,
 )
 from bids_dtg.files.sidecars import RESIDUAL_DOF, sidecar_of
-from bids_dtg.files.text import encoded, tsv_text, write_json
+from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid, standard_grid
-from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.atlases import (
@@ -68,14 +64,14 @@ from bids_dtg.participants.request import (
     run_entities,
 )
 from bids_dtg.participants.run_source import (
+    CleanedRun,
     RunSource,
     as_run_error,
     notes_on_parcels,
     require_coverage,
 )
-from bids_dtg.participants.vertex_series import UsedSurface
 from bids_dtg.participants.worker import LevelWork
-from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.methods import MethodsWords, averaged_within
 from bids_dtg.report.presentation import write_panel_files
 from bids_dtg.settings import CleaningOptions, Settings
 
@@ -88,18 +84,10 @@ Model = TypeVar("Model", bound=FittedBundle[Any])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MeasuredSeries:
+class MeasuredSeries(CleanedRun):
     """The parcels' series of one run, and how they were made."""
 
-    design: TemporalDesign  # frames kept and columns removed
-    confounds: Confounds  # what the columns came from
-    run: RestRun  # its files
     series: ParcelSeries  # of the atlas's parcels, in its order
-    cleaning: Mapping[str, object]  # decisions about the cleaning, for the sidecar
-    interpolation: Method  # how the file was sampled at the atlas's voxels
-    voxel_mm: float  # edge of a cube with the volume of one voxel of the file
-    surface: UsedSurface | None = None  # at whose vertices parcels were averaged
-    notes: tuple[str, ...]  # sentences on what was unusual
 
     @property
     def fc(self) -> Float64:
@@ -163,11 +151,10 @@ class SeriesReader:
             The run's files cannot be used.
         """
         source = RunSource.of(run, self.space, self.places, self.cleaning)
-        planned, design = source.planned, source.planned.design
         with as_run_error(run):
             series = parcel_series(
                 lambda: source.blocks(progress),
-                design,
+                source.planned.design,
                 self.parcel,
                 self.sizes,
                 source.valid,
@@ -178,20 +165,10 @@ class SeriesReader:
             series = replace(series, coverage=source.share())
         coverage = float(series.coverage @ self.sizes) / len(self.parcel)
         require_coverage(run.bold, coverage, f"the parcels of {self.atlas.key}")
-        return MeasuredSeries(
-            run=run,
-            series=series,
-            design=design,
-            cleaning={**design.decisions, **frequency_facts(self.cleaning)},
-            confounds=planned.confounds,
-            interpolation=source.interpolation,
-            voxel_mm=planned.header.voxel_mm,
-            surface=source.surface,
-            notes=(
-                *source.notes,
-                *notes_on_parcels(tuple(self.atlas.parcels.values()), series.present),
-            ),
-        )
+        names = tuple(self.atlas.parcels.values())
+        notes = *source.notes, *notes_on_parcels(names, series.present)
+        fields = source.cleaned(run, self.cleaning) | {"notes": notes}
+        return MeasuredSeries(**fields, series=series)
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,6 +294,14 @@ class ParcelRequest(CallRequest, Generic[Model]):
         """Names of the atlas's parcels."""
         return tuple(self.atlas.parcels.values())
 
+    @property
+    def series_words(self) -> str:
+        """Sentences on the series of parcels, for the methods text."""
+        at_vertices = self.parcels is not None
+        return averaged_within(
+            self.atlas.key, len(self.regions), at_vertices=at_vertices
+        )
+
     def dataset_words(self) -> DatasetWords:
         """Return the description of the workflow's output."""
         return self.presentation.dataset
@@ -395,11 +380,8 @@ def read_atlases(
     grid = standard_grid()
     datasets = atlas_datasets(settings.inputs.derivatives)
     # The model's atlas by the name that --atlases takes.
-    option = model_atlas
-    for name, atlas in KNOWN.items():
-        if atlas_key(atlas.entities) == model_atlas:
-            option = name
-            break
+    known = {atlas_key(atlas.entities): name for name, atlas in KNOWN.items()}
+    option = known.get(model_atlas, model_atlas)
     try:
         return choose_atlases(
             options or (option or DEFAULT,),
@@ -500,7 +482,7 @@ class ParcelWriter(Generic[Request]):
         self._request.output.write(path, data)
         yield path
         beside = sidecar_of(path)
-        write_json(self._request.output.path(beside), dict(facts))
+        self._request.output.write(beside, facts)
         yield beside
 
     def write_series(
@@ -620,21 +602,10 @@ class ParcelWriter(Generic[Request]):
         training = {"Participants": part.people, "Data": part.data_set}
         return {**model_facts(bundle), "ModelTraining": training}
 
-    def write_panel_files(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
-        """Write the files from which the panels of a run are drawn; yield their paths."""
-        files = self._request.presentation.panel_files(measured)
-        return write_panel_files(
-            files, run_entities(measured.run), self._request.output
-        )
-
-    def write_quality(
-        self,
-        measured: MeasuredSeries,
-        seconds: float,
-        *,
-        model_tr_seconds: float | None = None,
+    def write_page_files(
+        self, measured: MeasuredSeries, seconds: float
     ) -> Iterator[PurePosixPath]:
-        """Write the quality metrics of a run.
+        """Write the files from which the panels of a run are drawn, and its quality metrics.
 
         Parameters
         ----------
@@ -642,27 +613,27 @@ class ParcelWriter(Generic[Request]):
             Series and metrics of the run.
         seconds
             Time spent on the run, in seconds.
-        model_tr_seconds
-            Repetition time of the training runs; None where unknown.
         """
-        series = measured.series
+        series, bundle = measured.series, self._request.bundle
+        training = None if bundle is None else bundle.card.training
         metrics = {
             **common_metrics(
-                measured.run,
-                measured.design,
-                measured.confounds,
-                voxel_mm=measured.voxel_mm,
+                measured,
                 residual_dof=series.residual_dof,
-                model_tr_seconds=model_tr_seconds,
+                model_tr_seconds=training and training.repetition_time_s,
             ),
             **parcel_metrics(
                 series.coverage, series.correlation(), measured.confounds.std_dvars
             ),
             "seconds_processing": round(seconds, 2),
         }
-        table = self._request.presentation.quality_file(metrics)
+        presentation = self._request.presentation
+        files = [
+            *presentation.panel_files(measured),
+            presentation.quality_file(metrics),
+        ]
         return write_panel_files(
-            [table], run_entities(measured.run), self._request.output
+            files, run_entities(measured.run), self._request.output
         )
 
     def series_facts(
@@ -677,7 +648,7 @@ class ParcelWriter(Generic[Request]):
             **facts,
             RESIDUAL_DOF: rounded(measured.series.residual_dof),
             **self.cleaning_facts,
-            "Interpolation": measured.interpolation,
+            "Interpolation": measured.sampled,
             "Space": measured.run.space,
             "SpaceReason": names.hide(measured.run.space_reason),
             "Confounds": camel_case(measured.confounds.decisions),
@@ -690,7 +661,4 @@ class ParcelWriter(Generic[Request]):
     def surface_facts(self, measured: MeasuredSeries) -> dict[str, Any]:
         """Return on which surface a run's parcels were averaged, and why."""
         surface = measured.surface
-        if surface is None:
-            return {}
-        reason = self._request.path_names.hide(surface.reason)
-        return {**surface.facts, "SurfaceReason": reason}
+        return {} if surface is None else surface.facts(self._request.path_names)

@@ -119,7 +119,7 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
         request.titles_of_other_combine(participant)
         for participant in request.participants
     ]
-    show(*note_on_other_combine(request, [*filter(None, titles)]))
+    show(*note_on_other_combine(request, titles))
     if len(request.participants) > 1:
         show(*reasons.in_words())
     people = counted(len(request.participants), "participant")
@@ -157,14 +157,15 @@ def note_on_other_combine(
 ) -> Iterator[str]:
     """Yield a line on averages of another ``--combine`` in OUTPUT_DIR.
 
-    `titles_of_people` are the titles of each participant who has any.
+    `titles_of_people` are the titles of each participant, who may have none.
     """
-    if titles_of_people:
-        titles = [title for person in titles_of_people for title in person]
+    titles = [title for person in titles_of_people for title in person]
+    if titles:
+        number = sum(map(bool, titles_of_people))
         yield (
             f"OUTPUT_DIR also has {request.presentation.noun} of another --combine than "
             f"{request.settings.outputs.averaging}, of "
-            f"{counted(len(titles_of_people), 'participant')} ({named(titles)}): they stay, and at "
+            f"{counted(number, 'participant')} ({named(titles)}): they stay, and at "
             "the group level --combine chooses"
         )
 
@@ -229,9 +230,7 @@ def _all_plans(
     If it ends, the participants of the group that it was planning are planned one by one.
     """
     forked = can_fork()
-    planning = partial(_planning, request)
-    if not forked:
-        planning = partial(_prepared, request, prepare)
+    planning = partial(_planning, request, None if forked else prepare)
     groups = [
         " ".join(participants[first : first + group_size])
         for first in range(0, len(participants), group_size)
@@ -249,18 +248,15 @@ def _all_plans(
                 yield group[0], [_plan_of_end(message)]
 
 
-def _planning(request: CallRequest) -> Work[list[list[Plan]]]:
-    return partial(_plans_of_group, request)
+def _planning(request: CallRequest, prepare: Prepare | None) -> Work[list[list[Plan]]]:
+    """Return the work of planning a group; `prepare` finds the request again where it is given."""
+    if prepare is not None:
+        request = replace(prepare(request.settings), plans=request.plans)
 
+    def plans_of_group(group: str, _reporter: Reporter) -> list[list[Plan]]:
+        return [plans_of(request, participant) for participant in group.split()]
 
-def _prepared(request: CallRequest, prepare: Prepare) -> Work[list[list[Plan]]]:
-    return _planning(replace(prepare(request.settings), plans=request.plans))
-
-
-def _plans_of_group(
-    request: CallRequest, group: str, _reporter: Reporter
-) -> list[list[Plan]]:
-    return [plans_of(request, participant) for participant in group.split()]
+    return plans_of_group
 
 
 def _plan_of_end(end: End[list[list[Plan]]]) -> Plan:

@@ -7,19 +7,14 @@ import math
 import numpy as np
 
 from bids_dtg.array_types import Floats
-from bids_dtg.cleaning.confounds import Confounds
-from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import fc_strength
-from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.request import run_entities
+from bids_dtg.participants.run_source import CleanedRun
 
 
 def common_metrics(
-    run: RestRun,
-    design: TemporalDesign,
-    confounds: Confounds,
+    cleaned: CleanedRun,
     *,
-    voxel_mm: float,
     residual_dof: float,
     model_tr_seconds: float | None = None,
     model_voxel_mm: float = math.nan,
@@ -28,20 +23,15 @@ def common_metrics(
 
     Parameters
     ----------
-    run
-        The run, from `find_runs`.
-    design
-        Frames kept and columns removed.
-    confounds
-        The confounds that the columns came from.
-    voxel_mm
-        Edge of a cube with the volume of one voxel of the file.
+    cleaned
+        The run, and how it was cleaned.
     residual_dof
         Residual degrees of freedom; NaN where unknown.
     model_tr_seconds, model_voxel_mm
         Repetition time and voxel size of the training runs; None and NaN where unknown.
     """
-    fd = confounds.mean_fd_mm
+    run, design = cleaned.run, cleaned.design
+    fd = cleaned.confounds.mean_fd_mm
     return {
         "participant_id": f"sub-{run.participant}",
         "session_id": f"ses-{run.session}" if run.session else None,
@@ -49,7 +39,7 @@ def common_metrics(
         "run_id": run_entities(run).get("run"),
         "repetition_time": design.tr_seconds,
         "model_repetition_time": model_tr_seconds,
-        "voxel_size": rounded(voxel_mm),
+        "voxel_size": rounded(cleaned.voxel_mm),
         "model_voxel_size": rounded(model_voxel_mm),
         "frames": len(design.keep),
         "frames_kept": design.frames_kept,

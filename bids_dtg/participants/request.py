@@ -61,11 +61,11 @@ from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.run_source import (
     PlannedRun,
-    count_frames,
     find_parcels,
     notes_on_parcels,
     parcels_in,
     plan_run,
+    read_run_header,
     require_parcels,
 )
 from bids_dtg.report.contents import combination, find_titles
@@ -223,8 +223,8 @@ def _has_frames_of(run: RestRun, parts: Sequence[RestRun]) -> bool:
     if len(parts) < 2:
         return False
     try:
-        frames = count_frames(run.bold)
-        part_frames = [count_frames(part.bold) for part in parts]
+        frames = read_run_header(run.bold).frames
+        part_frames = [read_run_header(part.bold).frames for part in parts]
     except RunError:
         return False  # reported when the run is read
     return _SHARE_OF_JOIN * sum(part_frames) <= frames <= sum(part_frames)
@@ -270,6 +270,23 @@ class DatasetRequest:
             preprocessed=only_folder(inputs.derivatives, PREPROCESSED),
         )
 
+    def runs_by(
+        self, rule: SpaceRule, participant: str, selection: Selection | None = None
+    ) -> tuple[RestRun, ...]:
+        """Find a participant's runs, each in the version that a rule chooses, as `runs` does."""
+        runs = find_runs(
+            self.dataset.root,
+            participant,
+            selection or self.selection,
+            rule=rule,
+            input_type=self.dataset.input_type,
+        )
+        if self.dataset.study is not None:
+            return runs
+        refuse_echoes(runs, self.dataset.raw_root)
+        # XCP-D's joined runs were left out by name. fMRIPrep writes none, so their frames decide.
+        return tuple(without_joins(runs, lambda run: run.named, joins=_has_frames_of))
+
     def require_space(self, model: str) -> None:
         """Refuse a value of ``--space`` in which no run can be read.
 
@@ -300,11 +317,11 @@ def find_dataset_request(settings: Settings) -> DatasetRequest:
         Options or dataset are wrong.
     """
     inputs = settings.inputs
-    bids_filter: dict[str, Any] = {}
+    bids_filter: Mapping[str, Any] = {}
     dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
     if inputs.bids_filter_file is not None:
         require("--bids-filter-file", "bids", extra="bids")
-        bids_filter.update(read_filter_file(inputs.bids_filter_file))
+        bids_filter = read_filter_file(inputs.bids_filter_file)
     cleaning = resolve(settings.cleaning, dataset.input_type)
     settings = settings.replace(
         input_type=dataset.input_type,
@@ -444,29 +461,13 @@ class CallRequest(DatasetRequest, ABC):
         """
         rule = self.space_rule(self.space, self.has_places)
         plan = replace(rule, templateflow=replace(rule.templateflow, plans=True))
-        runs = self._runs(participant, selection, plan)
+        runs = self.runs_by(plan, participant, selection)
         missing = any(step.missing for run in runs for step in run.transforms)
         if rule.templateflow.plans or not missing:
             return runs
         if selection is None:  # before the download
             require_one_usable(runs, self.plan_of)
-        return self._runs(participant, selection, rule)
-
-    def _runs(
-        self, participant: str, selection: Selection | None, rule: SpaceRule
-    ) -> tuple[RestRun, ...]:
-        runs = find_runs(
-            self.dataset.root,
-            participant,
-            selection or self.selection,
-            rule=rule,
-            input_type=self.dataset.input_type,
-        )
-        if self.dataset.study is not None:
-            return runs
-        refuse_echoes(runs, self.dataset.raw_root)
-        # XCP-D's joined runs were left out by name. fMRIPrep writes none, so their frames decide.
-        return tuple(without_joins(runs, lambda run: run.named, joins=_has_frames_of))
+        return self.runs_by(rule, participant, selection)
 
     def averages(self, participant: str) -> tuple[AveragedRuns, ...]:
         """Find a participant's runs and group them.

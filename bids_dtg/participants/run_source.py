@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from bids_dtg.array_types import Float32, Float64, Mask
 from bids_dtg.cleaning.confounds import Confounds, load_confounds
-from bids_dtg.cleaning.design import design_run
+from bids_dtg.cleaning.design import design_run, frequency_facts
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero
@@ -97,7 +97,7 @@ def plan_run(
             f"{run.bold} is in {run.space}, with no transforms to it",
             expected=f"{space}, the space of the grid, or transforms from it",
         )
-    header = _read_header(run.bold)
+    header = read_run_header(run.bold)
     tr_seconds, notes = decide_repetition_time(
         run.bold, header.time, run.time_sidecar, run.tr_seconds, makers_of(run.root)
     )
@@ -113,21 +113,26 @@ def plan_run(
     return PlannedRun(header, confounds, design, tuple(all_notes))
 
 
-def count_frames(bold: Path) -> int:
-    """Return the number of frames of a run's file, from its header.
-
-    Raises
-    ------
-    RunError
-        The header cannot be read.
-    """
-    return _read_header(bold).frames
-
-
-def _read_header(bold: Path) -> NiftiHeader | SeriesHeader:
+def read_run_header(bold: Path) -> NiftiHeader | SeriesHeader:
+    """Read the header of a run's file; RunError if it cannot be read."""
     if is_series(bold):
         return read_series_header(bold)
     return read_bold_header(bold)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CleanedRun:
+    """How a run was cleaned and read; what was made of it is added by a workflow."""
+
+    run: RestRun  # its files
+    design: TemporalDesign  # frames kept and columns removed
+    confounds: Confounds  # the source of these columns
+    cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
+    sampled: Method  # interpolation that was used at the places
+    # Edge of a cube with the volume of the file's voxels, or vertex spacing.
+    voxel_mm: float
+    surface: UsedSurface | None  # at whose vertices parcels were read; None: none
+    notes: tuple[str, ...]  # sentences on what was unusual
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,14 +141,15 @@ class RunSource:
 
     planned: PlannedRun
     covered: Mask  # (places,), whether the file covers them
-    # (places,), in the run's brain mask; all where it has none.
-    in_mask: Mask
     interpolation: Method  # how the file is sampled at them
     notes: tuple[str, ...]  # sentences on what was unusual
-    smoothing: MakeSmoothing | None  # among voxels with data
     # Reads the frames at the places. Its argument is called with whole frames as stored, if the
     # file has whole frames.
     stream: Callable[[Watch], Frames]
+    # (places,), whether voxels are in the run's brain mask; None: it has none, or places are no
+    # voxels.
+    in_mask: Mask | None = None
+    smoothing: MakeSmoothing | None = None  # among voxels with data
     # (places,), whether a neighbour leaves the field of view in some frame; set once all frames
     # are read. None where places are voxels of the file, as the blocks then show it.
     outside: Mask | None = None
@@ -185,16 +191,14 @@ class RunSource:
         header = planned.header
         smoothing = _smoothing_among(places, cleaning)
         if isinstance(header, SeriesHeader):
-            return cls._from_series(run, planned, header, places, smoothing)
+            return cls._from_series(run, planned, header, places)
         if isinstance(places, ParcelPlaces):
             series = VertexSeries.of(run, header, places, planned.design.keep)
             return cls(
                 planned,
                 series.covered,
-                np.ones(places.number, bool),
                 "linear",
                 notes=(*planned.notes, *series.notes),
-                smoothing=smoothing,
                 stream=series.blocks,
                 # Vertices that leave the view are left out.
                 outside=np.zeros(places.number, bool),
@@ -213,30 +217,29 @@ class RunSource:
         planned: PlannedRun,
         header: SeriesHeader,
         places: Places,
-        smoothing: MakeSmoothing | None,
     ) -> RunSource:
         """Return the source of a file that holds series, of parcels or grayordinates."""
         assert isinstance(places, ParcelPlaces)  # as the space is that of parcels
         weights, parcel_notes = find_parcels(header, places)
         present = np.diff(weights.indptr) > 0
-        surface = _surface_of(run)
-        notes = [*planned.notes, *parcel_notes]
-        if surface:
+        notes, surface = [*planned.notes, *parcel_notes], None
+        if run.bold.name.endswith(GIFTI_SERIES):  # on a mesh of fsaverage
+            sides = f"{run.bold.name} and its other side"
+            surface = UsedSurface("fsaverage", sides)
             notes.append(surface.note)
         source = cls(
             planned,
             present,
-            np.ones(len(present), bool),
             "none",
             notes=tuple(notes),
-            smoothing=smoothing,
             stream=lambda watch: stream_series(header, weights),
             surface=surface,
         )
         vertices = header.vertices_of(places)
         if vertices is None:
             return source
-        series = SurfaceSeries.of(header, vertices, planned.design.keep)
+        usable = np.ones(len(vertices.parcel), bool)  # before frames are read
+        series = SurfaceSeries(header, planned.design.keep, vertices, usable)
         return replace(source, stream=series.blocks, share=lambda: series.share)
 
     @classmethod
@@ -253,7 +256,7 @@ class RunSource:
         placement = Placement.through(places, run.transforms)
         sampling, method = placement.in_file(header, interpolation)
         notes = [*planned.notes]
-        in_mask = np.ones(places.number, bool)
+        in_mask = None
         if run.mask is not None:
             in_mask = placement.mask(run.mask)
         elif not run.cleaned_before:  # programs that clean runs write no mask
@@ -265,7 +268,7 @@ class RunSource:
             )
         outside = None
         if method in ("linear", "cubic"):
-            outside = np.zeros(len(in_mask), bool)
+            outside = np.zeros(places.number, bool)
 
         def stream(watch: Watch) -> Frames:
             if outside is None:
@@ -281,18 +284,33 @@ class RunSource:
         return cls(
             planned,
             sampling.covered,
-            in_mask,
             method,
             tuple(notes),
-            smoothing,
             stream,
+            in_mask,
+            smoothing,
             outside,
         )
 
     @property
     def valid(self) -> Mask:
         """(places,), whether the file covers them and they are in the run's brain mask."""
-        return self.covered & self.in_mask
+        in_mask = self.in_mask
+        return self.covered if in_mask is None else self.covered & in_mask
+
+    def cleaned(self, run: RestRun, cleaning: CleaningOptions) -> dict[str, Any]:
+        """Return the fields of a `CleanedRun`, once its frames have been read."""
+        design = self.planned.design
+        return {
+            "run": run,
+            "design": design,
+            "confounds": self.planned.confounds,
+            "cleaning": {**design.decisions, **frequency_facts(cleaning)},
+            "sampled": self.interpolation,
+            "voxel_mm": self.planned.header.voxel_mm,
+            "surface": self.surface,
+            "notes": self.notes,
+        }
 
     def blocks(
         self,
@@ -312,13 +330,6 @@ class RunSource:
             for first, block in frames:
                 progress((first + len(block)) / self.planned.header.frames)
                 yield first, block
-
-
-def _surface_of(run: RestRun) -> UsedSurface | None:
-    """Return the surface of a series that was on a mesh of fsaverage; None for parcels."""
-    if not run.bold.name.endswith(GIFTI_SERIES):
-        return None
-    return UsedSurface("fsaverage", f"{run.bold.name} and its other side")
 
 
 def _stream_between(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from tempfile import TemporaryFile
-from typing import IO, Any
+from tempfile import SpooledTemporaryFile
+from typing import Any
 
 import numpy as np
 
 from bids_dtg.array_types import Float32, Float64, Mask, Values
 from bids_dtg.connectome.passes import PartlyZero
 from bids_dtg.errors import RunError
-from bids_dtg.files.paths import temporary_error
+from bids_dtg.files.paths import PathNames, temporary_error
 from bids_dtg.imaging.bold import stream_blocks, take_voxels, with_zeros
 from bids_dtg.imaging.grid import Points, Stored
 from bids_dtg.imaging.nifti import NiftiHeader, require_one_form
@@ -104,10 +103,10 @@ class UsedSurface:
             return note
         return f"{note} So what is the person's own in maps is reduced to {self.deviation:.0%}."
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Entries of a sidecar."""
-        facts: dict[str, Any] = {"Surface": self.kind, "SurfaceReason": self.reason}
+    def facts(self, names: PathNames) -> dict[str, Any]:
+        """Return entries of a sidecar; `names` replaces folder names in sentences."""
+        reason = names.hide(self.reason)
+        facts: dict[str, Any] = {"Surface": self.kind, "SurfaceReason": reason}
         if self.grey_matter is not None:
             facts["GreyMatterAtVertices"] = round(self.grey_matter.at_vertices, 4)
             facts["GreyMatterAfterShift"] = round(self.grey_matter.shifted, 4)
@@ -291,10 +290,7 @@ class _NeededVoxels:
         self._finite = np.ones(len(sampling.needed), bool)
         self._frame_bytes = len(sampling.needed) * header.dtype.itemsize
         self._bytes = header.frames * self._frame_bytes
-        self._held: IO[bytes] = io.BytesIO()
-        if self._bytes > _IN_MEMORY:
-            with self._writing():
-                self._held = TemporaryFile(prefix="dtg-")  # noqa: SIM115
+        self._held = SpooledTemporaryFile(_IN_MEMORY, prefix="dtg-")  # noqa: SIM115
 
     def read(
         self, watch: Callable[[int, Stored], None]
@@ -364,13 +360,6 @@ class SurfaceSeries:
     keep: Mask  # (frames,), frames that are kept
     vertices: ParcelVertices  # of the file
     usable: Mask  # (vertices,), whether each may have data
-
-    @classmethod
-    def of(
-        cls, header: SeriesHeader, vertices: ParcelVertices, keep: Mask
-    ) -> SurfaceSeries:
-        """Return the series before frames are read: vertices of the file may all have data."""
-        return cls(header, keep, vertices, np.ones(len(vertices.parcel), bool))
 
     @property
     def share(self) -> Float64:

@@ -17,7 +17,7 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.columns import data_dictionary
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.text import encoded, tsv_text, write_json
+from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure
 from bids_dtg.report.flags import Flag
@@ -86,7 +86,7 @@ def write_panel_files(
         yield file.kind.path(named)
         output.write(file.kind.path(named), file.content)
         path = file.kind.path(named, ".json")
-        write_json(output.path(path), file.sidecar)
+        output.write(path, file.sidecar)
         yield path
 
 

@@ -76,7 +76,7 @@ def test_series_are_those_of_the_book(tmp_path, strategy):
         measured.series.values[:, keep], by_the_book(measured, tiny_bold()), atol=1e-4
     )
     assert np.isnan(measured.series.values[:, ~keep]).all()
-    assert (measured.series.tr_seconds, measured.interpolation) == (TR, "none")
+    assert (measured.series.tr_seconds, measured.sampled) == (TR, "none")
     assert measured.series.residual_dof == measured.design.residual_dof()
     assert measured.cleaning["frames_kept"] == keep.sum()
     np.testing.assert_allclose(
@@ -123,7 +123,7 @@ def test_a_run_off_the_grid_is_interpolated(tmp_path):
     shifted = TINY_AFFINE.copy()
     shifted[0, 3] += 1.0
     measured = read(run_of(tmp_path, affine=shifted))
-    assert measured.interpolation == "cubic"
+    assert measured.sampled == "cubic"
     assert measured.series.present.all()
 
 
@@ -208,7 +208,7 @@ def test_a_real_run_gives_the_series_of_nilearn(shared, schaefer):
     )
     theirs = masker.fit_transform(bold, confounds=columns)
     theirs = (theirs - theirs.mean(axis=0)) / theirs.std(axis=0)
-    assert measured.interpolation == "none"
+    assert measured.sampled == "none"
     assert measured.series.present.all()
     np.testing.assert_allclose(measured.series.values.T, theirs, atol=1e-3)
     upper = np.triu_indices(400, 1)

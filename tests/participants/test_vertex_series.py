@@ -21,6 +21,7 @@ from bids_dtg import load_bundle, predict_maps
 from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.paths import PathNames
 from bids_dtg.imaging.surfaces.meshes import REGISTERED, read_arrays, read_template
 from bids_dtg.imaging.surfaces.vertices import GreyMatter, parcels_of_vertices
 from bids_dtg.inputs.runs import find_runs
@@ -275,7 +276,7 @@ def test_surfaces_that_are_not_where_the_grey_matter_is_give_way_to_the_template
     series, measured = series_of(root, "01")
     assert measured.surface.kind == "template"
     assert "is not where the person's grey matter is" in measured.surface.reason
-    assert measured.surface.facts["GreyMatterAtVertices"] < 0.8
+    assert measured.surface.facts(PathNames())["GreyMatterAtVertices"] < 0.8
     np.testing.assert_array_equal(series, wanted)
 
 

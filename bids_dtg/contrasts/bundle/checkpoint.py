@@ -55,12 +55,10 @@ _PICKLE = "data.pkl"
 _DAMAGE_ERRORS = (
     AttributeError,
     EOFError,
-    IndexError,
-    KeyError,
+    LookupError,
     MemoryError,
     OSError,
     OverflowError,
-    RecursionError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -222,11 +220,8 @@ def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, Va
     for name, value in named.items():
         if name.startswith(prefix):
             published_name = name.removeprefix(prefix)
-            tensors[published_name] = _as_array(published_name, value, source)
+            if not isinstance(value, np.ndarray):
+                fault = f"{published_name} is {type(value).__name__}, not a tensor"
+                raise not_the_network(source, fault)
+            tensors[published_name] = value
     return tensors
-
-
-def _as_array(name: str, value: object, source: str) -> Values:
-    if not isinstance(value, np.ndarray):
-        raise not_the_network(source, f"{name} is {type(value).__name__}, not a tensor")
-    return value

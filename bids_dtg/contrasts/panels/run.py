@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.array_types import Float32, Float64, Integers
-from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.connectome.connectome import RunConnectomes
-from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.registration import (
@@ -37,13 +35,13 @@ from bids_dtg.files.text import encoded, read_json, read_packaged, tsv_text
 from bids_dtg.imaging.bold import MeanFrame
 from bids_dtg.imaging.grid import Points
 from bids_dtg.imaging.nifti import encode_integers
-from bids_dtg.imaging.placement import Method, Placement
+from bids_dtg.imaging.placement import Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LinearSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
-from bids_dtg.inputs.run import NATIVE, RestRun
+from bids_dtg.inputs.run import NATIVE
 from bids_dtg.participants.origin import source_uri
-from bids_dtg.participants.vertex_series import UsedSurface
+from bids_dtg.participants.run_source import CleanedRun
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Figure, Lanes, Picture, colour_keys
 from bids_dtg.report.page import sentences
@@ -89,27 +87,17 @@ _MEASURE = relationship_facts(
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MeasuredRun:
+class MeasuredRun(CleanedRun):
     """The connectomes of one run, how they were computed, and the data for its panels."""
 
-    design: TemporalDesign  # frames kept and columns removed
-    confounds: Confounds  # the source of these columns
-    run: RestRun  # its files
     bundle: ModelBundle  # the model
     connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
     mean_frame: MeanFrame | None  # mean of its first kept frames, if they are volumes
     carpet: Carpet  # time series of some of the model's voxels or parcels
     carpet_rows: Mapping[str, int]  # number of these of each kind, in order
     interpolation: Interpolation  # interpolation that the options ask for
-    sampled: Method  # interpolation that was used at the model's voxels
-    cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
-    # Edge of a cube with the volume of the file's voxels, or vertex spacing.
-    voxel_mm: float
     # Dice of its brain mask and the model's; None if not known.
     mask_overlap: float | None
-    notes: tuple[str, ...]  # sentences on unusual findings
-    # At whose vertices parcels were read; None: none.
-    surface: UsedSurface | None = None
     # The vertices, (vertices, 3) in RAS+ mm of the run; None: the run has no volumes, or voxels.
     vertices: Points | None = None
     source: str = ""  # name of its dataset in BIDS URIs

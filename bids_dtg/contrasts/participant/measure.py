@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.array_types import Float32, Floats, Indices, Mask
-from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.checks import RunCheck, judge_run
 from bids_dtg.connectome.connectome import (
@@ -227,26 +226,19 @@ class Reader:
                 threads=self.threads,
             )
         connectomes, notes = self._connectomes(moments, source, run)
-        decisions = {**design.decisions, **frequency_facts(cleaning)}
+        fields = source.cleaned(run, cleaning) | {"notes": notes}
         if self.form.joint:
-            decisions["places_standardised_by"] = "all frames"
+            fields["cleaning"]["places_standardised_by"] = "all frames"
         return MeasuredRun(
-            run=run,
+            **fields,
             interpolation=cleaning.interpolation,
             mean_frame=mean_frame,
             bundle=self.bundle,
             connectomes=connectomes,
             carpet=carpet,
             carpet_rows={key: len(rows) for key, rows in self.carpet_voxels.items()},
-            design=design,
-            cleaning=decisions,
-            confounds=source.planned.confounds,
-            sampled=source.interpolation,
-            voxel_mm=header.voxel_mm,
             mask_overlap=mask_overlap,
-            surface=source.surface,
             vertices=source.vertices,
-            notes=notes,
         )
 
     def _connectomes(
@@ -316,14 +308,15 @@ class Reader:
 
     def _mask_overlap(self, run: RestRun, source: RunSource) -> float | None:
         """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
-        if run.mask is None or run.transforms or source.surface is not None:
+        in_mask = source.in_mask
+        if run.mask is None or run.transforms or in_mask is None:
             return None  # in native space, the brain has another volume; vertices have none
         values, affine = read_single(run.mask)
-        in_mask = np.count_nonzero(np.greater(values, 0.5))
-        run_volume = float(in_mask * abs(np.linalg.det(affine[:3, :3])))
+        run_voxels = np.count_nonzero(np.greater(values, 0.5))
+        run_volume = float(run_voxels * abs(np.linalg.det(affine[:3, :3])))
         voxel = float(abs(np.linalg.det(self.bundle.grid.affine[:3, :3])))
         model_volume = voxel * float(self.bundle.brain.number)
-        shared = int((source.in_mask & self.in_brain).sum())
+        shared = int((in_mask & self.in_brain).sum())
         return 2 * voxel * shared / (run_volume + model_volume)
 
 

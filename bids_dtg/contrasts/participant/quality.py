@@ -43,10 +43,7 @@ def summarise(measured: MeasuredRun, judged: RunCheck, names: PathNames) -> RunS
     """
     connectomes, bundle = measured.connectomes.with_one_set(), measured.bundle
     first = common_metrics(
-        measured.run,
-        measured.design,
-        measured.confounds,
-        voxel_mm=measured.voxel_mm,
+        measured,
         residual_dof=connectomes.residual_dof,
         model_tr_seconds=bundle.card.training.repetition_time_s,
         model_voxel_mm=bundle.training_voxel_mm,
@@ -106,8 +103,7 @@ def _facts(
     transforms = run.transforms
     surface_facts = dict[str, Any]()
     if surface:
-        surface_facts = surface.facts
-        surface_facts["SurfaceReason"] = names.hide(surface.reason)
+        surface_facts = surface.facts(names)
         if surface.deviation != 1.0:
             surface_facts["DeviationFactor"] = surface.deviation
         if surface.files:

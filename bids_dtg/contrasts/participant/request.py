@@ -35,9 +35,7 @@ from bids_dtg.contrasts.participant.outputs.spaces import (
     Sampling,
     Target,
     choose_spaces,
-    find_painted,
     find_target,
-    require_paintable,
 )
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.engine.machine import divide, map_device
@@ -65,7 +63,6 @@ from bids_dtg.inputs.run import (
     TransformFile,
     is_series,
 )
-from bids_dtg.inputs.runs import find_runs as list_runs
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.inputs.vertex_choice import no_own_surfaces
 from bids_dtg.option import find_row
@@ -309,15 +306,13 @@ class Request(CallRequest):
     ) -> tuple[dict[str, Target], dict[str, RunError]]:
         """Find further spaces, given the own surfaces near which parcels are painted."""
         targets, errors = dict[str, Target](), dict[str, RunError]()
+        grid = self.grid if self.parcels is None else None
         for name in self.spaces_of(planned, surfaces):
             anatomy = self._anatomy(
                 planned.participant, planned.entities.get("ses"), planned.sidecars
             )
             try:
-                if self.parcels is None:
-                    target = find_target(name, self.grid, self.templateflow, anatomy)
-                else:
-                    target = find_painted(name, anatomy, surfaces)
+                target = find_target(name, grid, self.templateflow, anatomy, surfaces)
             except RunError as err:
                 errors[name] = err
             else:
@@ -432,7 +427,7 @@ class Request(CallRequest):
                 if name == T1W:
                     anatomy()
                 elif self.parcels is not None:
-                    require_paintable(self.parcels, name)
+                    painted(self.parcels, name)
                 else:
                     plans = dataclasses.replace(self, plans=True)
                     find_target(name, self.grid, plans.templateflow, anatomy)
@@ -562,26 +557,18 @@ def first_file(settings: Settings) -> Path | None:
         results = dataset_request.output.root / f"sub-{label}"
         if results.exists():  # perhaps nothing is read
             return None
+
         # Without the model it is not known whether series of parcels fit: none is read early then.
-        space, on_lattice = PARCELS, _fits
-        if grid is not None:
-            space, on_lattice = grid.space, partial(lies_on_lattice, grid=grid)
+        def on_lattice(bold: Path) -> bool:
+            return grid is None or lies_on_lattice(bold, grid)
+
+        space = PARCELS if grid is None else grid.space
         rule = dataset_request.space_rule(space, on_lattice)
-        runs = list_runs(
-            dataset_request.dataset.root,
-            label,
-            dataset_request.selection,
-            rule=rule,
-            input_type=dataset_request.dataset.input_type,
-        )
+        runs = dataset_request.runs_by(rule, label)
         first = plan_averages(runs, settings.outputs.averaging)[0].runs[0]
         starts_early = first.bold.name.endswith(IMAGES) and on_lattice(first.bold)
         return first.bold if starts_early else None
     return None
-
-
-def _fits(_bold: Path) -> bool:
-    return True
 
 
 def find_runs(settings: Settings) -> list[RestRun]:

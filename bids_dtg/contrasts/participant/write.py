@@ -47,7 +47,7 @@ from bids_dtg.contrasts.participant.quality import RunSummary
 from bids_dtg.contrasts.participant.request import Request, SpaceSampling
 from bids_dtg.files.names import FileKind, build_path
 from bids_dtg.files.sidecars import shared_sidecar_path
-from bids_dtg.files.text import read_json, tsv_text, write_json
+from bids_dtg.files.text import read_json, tsv_text
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.painting import Painting
 from bids_dtg.participants.origin import WHY_MODEL, model_facts, run_sources
@@ -170,13 +170,9 @@ def _map_files(request: Request, average: AverageMaps) -> Iterator[File]:
 
 
 def _write(request: Request, files: Iterable[File]) -> list[PurePosixPath]:
-    output = request.output
     paths = list[PurePosixPath]()
     for path, content in files:
-        if isinstance(content, bytes):
-            output.write(path, content)
-        else:
-            write_json(output.path(path), content)
+        request.output.write(path, content)
         paths.append(path)
     return paths
 

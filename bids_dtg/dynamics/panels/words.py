@@ -24,7 +24,6 @@ from bids_dtg.report.flags import (
 )
 from bids_dtg.report.methods import (
     MethodsWords,
-    averaged_within,
     fitted_to,
     parcel_methods,
 )
@@ -86,11 +85,9 @@ def dataset_words(kind: str | None = None, notice: str = "") -> DatasetWords:
 class NetworkMethods:
     """Facts of a run for the methods text."""
 
-    atlas: str  # key of the atlas
-    parcels: int  # number of parcels
+    series: str  # sentences on the series of parcels
     structural: str = ""  # source of the structural connectomes, in words; empty: none
     core: LinearPart | None = None  # the linear core's part of its card; None: no core
-    at_vertices: bool = False  # whether parcels are of vertices, not of voxels
 
 
 def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
@@ -98,13 +95,12 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
 
     Examples
     --------
-    >>> words = methods_of(NetworkMethods("HCP", 19), OutputOptions())
-    >>> words.computed.partition(";")[0]
-    'The series of voxels were averaged within the 19 parcels of the atlas HCP'
+    >>> words = methods_of(NetworkMethods("Series are means."), OutputOptions())
+    >>> words.computed[:50]
+    'Series are means. Functional connectivity is the P'
     """
-    series = averaged_within(facts.atlas, facts.parcels, at_vertices=facts.at_vertices)
     measured = (
-        f"{series} Functional connectivity is the Pearson "
+        f"{facts.series} Functional connectivity is the Pearson "
         "correlation between the series of every two parcels over these frames."
     )
     connected = facts.structural and (

@@ -169,11 +169,9 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
             if self.structural.is_shared:
                 structural = "one matrix for all participants"
         return NetworkMethods(
-            atlas=self.atlas.key,
-            parcels=len(self.regions),
-            structural=structural,
+            self.series_words,
+            structural,
             core=None if self.bundle is None else self.bundle.part,
-            at_vertices=self.parcels is not None,
         )
 
 

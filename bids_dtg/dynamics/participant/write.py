@@ -55,13 +55,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             files += self._write_transitions(measured, transitions)
         if scores:
             files += self._write_features(measured, scores)
-        bundle = self._request.bundle
-        files += self.write_panel_files(measured)
-        files += self.write_quality(
-            measured,
-            seconds,
-            model_tr_seconds=None if bundle is None else bundle.part.tr_seconds,
-        )
+        files += self.write_page_files(measured, seconds)
         return files
 
     def _write_series(

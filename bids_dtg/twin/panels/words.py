@@ -19,7 +19,6 @@ from bids_dtg.report.flags import (
 )
 from bids_dtg.report.methods import (
     MethodsWords,
-    averaged_within,
     fitted_to,
     parcel_methods,
 )
@@ -49,19 +48,12 @@ DATASET = DatasetWords(f"{TITLE} (bids_dtg)", _CITATION, _README, workflow="twin
 class TwinMethods:
     """Facts of a run for the methods text."""
 
-    atlas: str  # its key
-    parcels: int  # how many it has
+    series: str  # sentences on the series of parcels
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
     model: TwinPart | None = None  # None: no model was given
     # Whether they are task runs, of which no connectome is made.
     reads_task_runs: bool = False
-    at_vertices: bool = False  # whether parcels are of vertices, not of voxels
-
-    @property
-    def series(self) -> str:
-        """Sentences on the series of parcels."""
-        return averaged_within(self.atlas, self.parcels, at_vertices=self.at_vertices)
 
 
 _CITED = {
@@ -86,12 +78,12 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
 
     Examples
     --------
-    >>> words = methods_of(TwinMethods("HCP", 19, "session"), OutputOptions())
+    >>> words = methods_of(TwinMethods("Series are means.", "session"), OutputOptions())
     >>> words.computed.partition(";")[0]
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     >>> "Takahashi" in words.references, words.caution
     (False, '')
-    >>> runs_of_tasks = TwinMethods("HCP", 19, "session", reads_task_runs=True)
+    >>> runs_of_tasks = TwinMethods("Series are means.", "session", reads_task_runs=True)
     >>> methods_of(runs_of_tasks, OutputOptions()).computed[:35]
     'The series of voxels were averaged '
     """

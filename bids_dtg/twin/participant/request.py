@@ -200,13 +200,11 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     def methods_facts(self) -> TwinMethods:
         """Return the facts for the methods text."""
         return TwinMethods(
-            atlas=self.atlas.key,
-            parcels=len(self.regions),
-            combine=self.combine,
+            self.series_words,
+            self.combine,
             tasks=() if self.events is None else self.events.names,
             model=None if self.bundle is None else self.bundle.part,
             reads_task_runs=self.reads_task_runs,
-            at_vertices=self.parcels is not None,
         )
 
 

@@ -138,8 +138,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         return [
             *self.write_series(measured, {}),
             *self.write_coverage(measured),
-            *self.write_panel_files(measured),
-            *self.write_quality(measured, seconds),
+            *self.write_page_files(measured, seconds),
         ]
 
     def write_task_run(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:

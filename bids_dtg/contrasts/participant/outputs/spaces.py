@@ -116,7 +116,11 @@ _PAINTED_MM = 2.0  # voxel edge of parcels painted in T1w
 
 
 def find_target(
-    name: str, model: Grid, templateflow: TemplateFlow, anatomy: Callable[[], Anatomy]
+    name: str,
+    model: Grid | None,
+    templateflow: TemplateFlow,
+    anatomy: Callable[[], Anatomy],
+    surfaces: SurfaceFiles | None = None,
 ) -> Target:
     """Find the grid of a space, and the transforms from it to the model's.
 
@@ -125,66 +129,33 @@ def find_target(
     name
         From `choose_spaces`.
     model
-        Grid of the maps.
+        Grid of the maps; None: they are of parcels, which are painted.
     templateflow
         Where transforms between templates are.
     anatomy
         Finds the participant's T1w image and transforms.
+    surfaces
+        The participant's own surfaces in T1w space, near which parcels are painted.
 
     Raises
     ------
     RunError
         The participant's transforms or T1w image are missing, or cannot be used.
     """
-    if name == T1W:
-        with _anatomy_files():
-            person_anatomy = anatomy()
-            transforms, image = (
-                person_anatomy.points_to(model.space),
-                person_anatomy.t1w,
-            )
-        files = [step.path for step in transforms if not step.missing]
-        require_contents((image, *files), person_anatomy.participant)
-        return Target(_grid_of(image, min(model.voxel_sizes_mm)), transforms, image)
-    return Target(TEMPLATE_GRIDS[name], (templateflow.step(name, model.space),))
-
-
-def find_painted(
-    name: str, anatomy: Callable[[], Anatomy], surfaces: SurfaceFiles | None
-) -> Target:
-    """Find the grid of a space for values of parcels.
-
-    Parameters
-    ----------
-    name, anatomy
-        As for `find_target`.
-    surfaces
-        The participant's own surfaces in T1w space, for T1w.
-
-    Raises
-    ------
-    RunError
-        The participant's T1w image is missing, or cannot be used.
-    """
+    transforms: tuple[TransformFile, ...] = ()
     if name != T1W:
-        return Target(TEMPLATE_GRIDS[name], ())
+        if model is not None:
+            transforms = (templateflow.step(name, model.space),)
+        return Target(TEMPLATE_GRIDS[name], transforms)
     with _anatomy_files():
         person_anatomy = anatomy()
+        if model is not None:
+            transforms = person_anatomy.points_to(model.space)
         image = person_anatomy.t1w
-    require_contents((image,), person_anatomy.participant)
-    return Target(_grid_of(image, _PAINTED_MM), (), image, surfaces)
-
-
-def require_paintable(places: ParcelPlaces, name: str) -> None:
-    """Refuse parcels that cannot be painted in a space.
-
-    Raises
-    ------
-    RunError
-        A parcel has voxels of another space.
-    """
-    if name != T1W:
-        painted(places, name)
+    files = [step.path for step in transforms if not step.missing]
+    require_contents((image, *files), person_anatomy.participant)
+    size_mm = _PAINTED_MM if model is None else min(model.voxel_sizes_mm)
+    return Target(_grid_of(image, size_mm), transforms, image, surfaces)
 
 
 @contextmanager
@@ -253,7 +224,8 @@ def _space(name: str) -> str:
     expected = f"one of {', '.join([*templates, T1W])}"
     if space not in (*TEMPLATE_GRIDS, T1W):
         # A mesh, such as fMRIPrep's fsaverage5.
-        meshes = [mesh for mesh in DENSITIES if _begins_with(spelling, mesh)]
+        plain = spelling.casefold()
+        meshes = [mesh for mesh in DENSITIES if plain.startswith(mesh.casefold())]
         if meshes:
             raise SettingsError(
                 f"--output-spaces has '{name}', which is a mesh",
@@ -277,10 +249,6 @@ def _space(name: str) -> str:
                 remedy="for another grid, resample the maps with antsApplyTransforms",
             )
     return space
-
-
-def _begins_with(name: str, start: str) -> bool:
-    return name.casefold().startswith(start.casefold())
 
 
 def space_sidecar(
