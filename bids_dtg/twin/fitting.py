@@ -472,22 +472,16 @@ def condition_losses(buttons: Floats, segments: Segments) -> Float64:
     likely = np.clip(buttons[..., : action.shape[-1]], 1e-6, 1 - 1e-6)
     loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely)).mean(axis=-1)
     rows = segments.trials
-    shape = rows.scored.shape
-    of = rows.task.astype(np.intp) * (rows.condition.max() + 2) + rows.condition + 1
-    group = np.broadcast_to(of, shape)
-    step = np.broadcast_to(rows.first_step, shape)[..., None] + np.arange(
-        segments.tasks.window_steps
+    shown = rows.task, rows.condition, rows.segment, rows.first_step, rows.last_step
+    task, condition, segment, first, last = (
+        np.broadcast_to(column, rows.scored.shape).astype(np.intp) for column in shown
     )
-    last_step = np.broadcast_to(rows.last_step, shape)[..., None]
-    within = (step <= last_step) & rows.scored[..., None]
+    step = first[..., None] + np.arange(segments.tasks.window_steps)
+    within = (step <= last[..., None]) & rows.scored[..., None]
     person, trial, place = np.nonzero(within)
-    at = (
-        person,
-        np.broadcast_to(rows.segment, shape)[person, trial],
-        step[person, trial, place],
-    )
-    total = np.bincount(group[person, trial], loss[at])
-    number = np.bincount(group[person, trial])
+    losses = loss[person, segment[person, trial], step[person, trial, place]]
+    group = (task * (condition.max() + 2) + condition + 1)[person, trial]
+    total, number = np.bincount(group, losses), np.bincount(group)
     return np.asarray(total[number > 0] / number[number > 0])
 
 

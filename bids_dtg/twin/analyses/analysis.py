@@ -25,6 +25,7 @@ from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.options import TwinOptions
 from bids_dtg.twin.panels.words import DATASET
+from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.events import Behaviour
 from bids_dtg.twin.participant.twin_participants import TwinParticipants
@@ -74,9 +75,10 @@ class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
         files = ", ".join(str(path) for path in source.paths)
         yield f"{files}: {counted(source.edges, 'edge')} a connectome ({source.words})"
         for task in people.tasks.tasks:
-            runs = [run for label in labels for run in people.behaviour[label].of(task)]
-            scored = sum(int(run.scored.sum()) for run in runs)
-            yield f"{task.name}: {counted(len(runs), 'run')}, {counted(scored, 'scored trial')}"
+            performers = [people.behaviour[label] for label in labels]
+            runs = sum(len(person.of(task)) for person in performers)
+            scored = sum(person.scored(task) for person in performers)
+            yield f"{task.name}: {counted(runs, 'run')}, {counted(scored, 'scored trial')}"
 
     def require_unseen(
         self, fewest_training: int, fitted: str
@@ -132,6 +134,19 @@ class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
             self.people.families.by_label,
             self._bold(labels),
         )
+
+    def training_cohort(self, labels: Sequence[str]) -> tuple[Cohort, tuple[str, ...]]:
+        """Read the people of a fit as `cohort`; warn of implausible connectomes, and return this.
+
+        Raises
+        ------
+        DtgError
+            As for `cohort`, or all connectomes are the same.
+        """
+        people = self.cohort(labels)
+        odd = connectome_notes(people.connectomes, labels, self.people.families)
+        say(*(f"warning: {line}" for line in odd))
+        return people, odd
 
     def _bold(self, labels: Sequence[str]) -> People | None:
         """Read BOLD of people's runs of tasks; None where nobody has any.

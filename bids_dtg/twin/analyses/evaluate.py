@@ -50,7 +50,6 @@ from bids_dtg.twin.judging.predictions import (
     predict_people,
 )
 from bids_dtg.twin.judging.scores import conditions_of, mean_curve, observed_curves
-from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.times import RT, observed_times, targets_of
 from bids_dtg.twin.trials import half_of
 
@@ -203,7 +202,7 @@ def run_evaluation(settings: Settings) -> int:
     )
     labels = analysis.people.split.everybody
     if folds == HALVES:
-        groups: tuple[tuple[str, ...], ...] = (labels,)
+        fewest = len(labels)
         words = f"halves of the runs of {counted(len(labels), 'participant')}"
         how = (
             "twins and baselines are fitted to the first half of everybody's runs, and judged by "
@@ -211,12 +210,12 @@ def run_evaluation(settings: Settings) -> int:
         )
     else:
         groups = draw_folds(settings, labels, analysis.people.families)
+        fewest = len(labels) - max(map(len, groups))
         words = f"{len(groups)} folds of {counted(len(labels), 'participant')}"
         how = (
             "each fold's people are judged once, with all trials, by twins and baselines that were "
             "fitted to the others"
         )
-    fewest = len(labels) - (max(map(len, groups)) if folds != HALVES else 0)
     if fewest < FEWEST_TRAINING:
         raise SettingsError(
             f"{counted(fewest, 'participant')} would be trained on ({words})",
@@ -226,9 +225,7 @@ def run_evaluation(settings: Settings) -> int:
         return analysis.print_plan(f"scores of {words}, tables and a page", labels)
     architecture = chosen_architecture(settings).name
     lead = f"Twins ({architecture}) by {words} of {analysis.data_set}: {how}."
-    people, fits = analysis.cohort(labels), list[Row]()
-    for line in connectome_notes(people.connectomes, labels, analysis.people.families):
-        say(f"warning: {line}")
+    (people, _), fits = analysis.training_cohort(labels), list[Row]()
     with analysis.writing():
         place = analysis.results.add(_CHECKPOINTS)
         if folds == HALVES:

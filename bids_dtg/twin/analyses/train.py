@@ -34,7 +34,6 @@ from bids_dtg.twin.bold import fit_bold
 from bids_dtg.twin.bundle.bundle import write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.predictions import Cohort
-from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.twin_participants import trial_notes
 from bids_dtg.twin.recipe import (
     DEFAULT_ARCHITECTURE,
@@ -101,10 +100,7 @@ def run_training(settings: Settings) -> int:
     schedule = f"{architecture.name}, at most {' and '.join(stages)}"
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} ({schedule})", labels)
-    training = analysis.cohort(labels)
-    odd = connectome_notes(training.connectomes, labels, people.families)
-    for line in odd:
-        say(f"warning: {line}")
+    training, odd = analysis.training_cohort(labels)
     with analysis.writing():
         say(
             f"{counted(len(labels), 'participant')}, {counted(people.source.edges, 'edge')}, "
@@ -156,12 +152,13 @@ def fit_people(
         say(
             f"connectomes and predicted times are adjusted for {named(adjustment.asked)}"
         )
+    edges, covariates = training.edges(adjustment), training.taken_out(adjustment)
     fitted = fit(
-        training.edges(adjustment),
+        edges,
         training.segments,
         people=training.labels,
         families=training.families,
-        covariates=training.taken_out(adjustment),
+        covariates=covariates,
         bold=training.bold,
         architecture=chosen_architecture(settings).name,
         recipe=chosen_recipe(settings),
@@ -179,10 +176,10 @@ def fit_people(
         readout = fit_bold(
             training.bold,
             fitted.twin,
-            training.edges(adjustment),
+            edges,
             training.segments,
             regions=analysis.people.task_bold.regions,
-            covariates=training.taken_out(adjustment),
+            covariates=covariates,
             families=training.kin,
         )
         say(

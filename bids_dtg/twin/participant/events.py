@@ -58,10 +58,7 @@ class TaskEvents:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the tasks with event files."""
-        with_files = {file.task for file in self.files}
-        return tuple(
-            task.name for task in self.tasks if with_files & set(task.bids_tasks)
-        )
+        return tuple(task.name for task in _with_files(self.tasks, self.files))
 
     @property
     def notes(self) -> Iterator[str]:
@@ -243,8 +240,7 @@ def find_task_files(
     _require_apart(wanted)
     entities = [name for task in wanted for name in task.bids_tasks]
     files = find_events(root, entities, sessions=settings.inputs.session_label)
-    bids_tasks = {file.task for file in files}
-    with_files = tuple(task for task in wanted if bids_tasks & set(task.bids_tasks))
+    with_files = _with_files(wanted, files)
     without = [task.name for task in wanted if task not in with_files]
     if task_files and without:
         raise DatasetError(
@@ -253,6 +249,12 @@ def find_task_files(
             expected="files with the task names of bids_tasks in the task file",
         )
     return (wanted if tasks is not None else with_files), files
+
+
+def _with_files(tasks: Sequence[Task], files: Sequence[NamedFile]) -> tuple[Task, ...]:
+    """Return the tasks that have event files."""
+    bids_tasks = {file.task for file in files}
+    return tuple(task for task in tasks if bids_tasks & set(task.bids_tasks))
 
 
 def _require_apart(tasks: Sequence[Task]) -> None:
@@ -276,14 +278,12 @@ def read_behaviour(
     Files that cannot be read are listed in `Behaviour.troubles`.
     """
     task_of = {name: task for task in tasks for name in task.bids_tasks}
-    by_person: dict[str, list[NamedFile]] = {}
+    by_person: dict[str, list[tuple[NamedFile, Task]]] = {}
     for file in files:
         if file.task in task_of and (not labels or file.participant in labels):
-            by_person.setdefault(file.participant, []).append(file)
-    return {
-        label: _read_person([(file, task_of[file.task]) for file in person_files])
-        for label, person_files in by_person.items()
-    }
+            pair = file, task_of[file.task]
+            by_person.setdefault(file.participant, []).append(pair)
+    return {label: _read_person(pairs) for label, pairs in by_person.items()}
 
 
 def _read_person(files: Sequence[tuple[NamedFile, Task]]) -> Behaviour:

@@ -87,28 +87,26 @@ class TaskBold:
     files: tuple[Path, ...] = ()  # that are read, except arrays
 
 
-def encode_task_bold(names: Sequence[str], bold: BoldRun) -> bytes:
-    """Write BOLD of a task run: one column per region, one row per volume; NaN is ``n/a``."""
-    return encode_series(RegionTable(tuple(names), bold.values.T))
-
-
-def task_bold_sidecar(
+def encode_task_bold(
     names: Sequence[str], bold: BoldRun, event_file: PurePosixPath, **facts: Any
-) -> dict[str, Any]:
-    """Return the content of the JSON file beside the table.
+) -> tuple[bytes, dict[str, Any]]:
+    """Return the table of a task run's BOLD, and the content of the JSON file beside it.
+
+    The table has one column per region and one row per volume; NaN is ``n/a``.
 
     Parameters
     ----------
     names
         Of the regions.
     bold
-        What the table has.
+        What the table holds.
     event_file
         Path of the run's event file in BIDS_DIR.
     facts
         More about it, by their keys.
     """
-    return {
+    table = encode_series(RegionTable(tuple(names), bold.values.T))
+    return table, {
         **series_sidecar(names, bold.tr_seconds),
         "Description": "Mean series of the parcels of an atlas in a task run, cleaned by "
         "DenoiseStrategy without a low-pass filter and without the global signal: one column per "

@@ -32,7 +32,6 @@ from bids_dtg.twin.participant.task_bold import (
     TASK_SERIES,
     TaskRun,
     encode_task_bold,
-    task_bold_sidecar,
 )
 
 # Not "task" and "run": pybids takes keys of that name for entities, and refuses.
@@ -164,8 +163,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         facts = self.series_facts(measured, {}, ())
         yield from self.write_with(
             TASK_SERIES.path(self.entities_of_run(measured)),
-            encode_task_bold(names, bold),
-            task_bold_sidecar(names, bold, events, **facts),
+            *encode_task_bold(names, bold, events, **facts),
         )
 
     def write_average(

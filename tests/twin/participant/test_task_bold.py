@@ -32,7 +32,6 @@ from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.participant.task_bold import (
     encode_task_bold,
     read_task_bold,
-    task_bold_sidecar,
     with_event_files,
 )
 from bids_dtg.twin.participant.twin_participants import TwinParticipants
@@ -69,9 +68,10 @@ def write_run(
     )
     path = folder / "out" / f"sub-{label}" / "func" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_task_bold(names, bold))
     events = PurePosixPath(events_of(folder, label, task).relative_to(folder / "bids"))
-    facts = task_bold_sidecar(names, bold, events, Atlas={"SHA256": "abc"})
+    atlas = {"SHA256": "abc"}
+    table, facts = encode_task_bold(names, bold, events, Atlas=atlas)
+    path.write_bytes(table)
     path.with_suffix(".json").write_text(json.dumps(facts))
     return path
 
