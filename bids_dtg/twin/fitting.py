@@ -65,6 +65,8 @@ _WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
 _SAMPLED = 8  # people whose trials give the first matrix of weights
 _SLOWER = 1 / 3  # factor of the rate after a training that made a condition worse
 _ROUNDING = 1e-3  # share by which a loss may grow and is not worse
+# Distance of probabilities from 0 and 1; float32 cannot be much closer to 1.
+SMALLEST = 1e-6
 _PREDICTED = 1e-6  # smallest SD of predictions, as a share of the measure's
 # (people, segments, steps, outputs): probabilities of buttons.
 Outputs = Float32
@@ -458,6 +460,20 @@ class _Run:
         return best
 
 
+def button_losses(buttons: Outputs, action: Float32) -> Float32:
+    """Return the cross-entropy of each button at each step, (people, segments, steps, buttons).
+
+    Parameters
+    ----------
+    buttons
+        (1 or people, segments, steps, buttons or more): probabilities.
+    action
+        Targets of the people, as in `Segments`.
+    """
+    likely = np.clip(buttons[..., : action.shape[-1]], SMALLEST, 1 - SMALLEST)
+    return np.asarray(-(action * np.log(likely) + (1 - action) * np.log1p(-likely)))
+
+
 def condition_losses(buttons: Floats, segments: Segments) -> Float64:
     """Return the mean cross-entropy of buttons in trials of each task and condition.
 
@@ -468,9 +484,7 @@ def condition_losses(buttons: Floats, segments: Segments) -> Float64:
     segments
         What the people saw and did.
     """
-    action = segments.action
-    likely = np.clip(buttons[..., : action.shape[-1]], 1e-6, 1 - 1e-6)
-    loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely)).mean(axis=-1)
+    loss = button_losses(buttons, segments.action).mean(axis=-1)
     rows = segments.trials
     shown = rows.task, rows.condition, rows.segment, rows.first_step, rows.last_step
     task, condition, segment, first, last = (

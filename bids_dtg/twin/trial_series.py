@@ -337,17 +337,17 @@ def _trial_rows(
     ends, size = np.cumsum(counts, axis=1), counts.sum(axis=1).max()
     seen = {name: np.full((len(shown), size), fill) for name, fill in _SHOWN.items()}
     done = {name: np.full((len(owned), size), fill) for name, fill in _DONE.items()}
+
+    def trials_of(row: int, number: int) -> slice:
+        return slice(ends[row, number] - counts[row, number], ends[row, number])
+
     for row, number, piece in _filled(shown):
-        at = slice(ends[row, number] - counts[row, number], ends[row, number])
-        seen["segment"][row, at], seen["task"][row, at] = (
-            number,
-            tasks.number(piece.run.task),
-        )
-        for name, column in _what_was_shown(piece).items():
-            seen[name][row, at] = column
+        columns = {"segment": number, "task": tasks.number(piece.run.task)}
+        for name, column in {**columns, **_what_was_shown(piece)}.items():
+            seen[name][row, trials_of(row, number)] = column
     for person, number, piece in _filled(owned):
         row = person % len(shown)
-        at = slice(ends[row, number] - counts[row, number], ends[row, number])
+        at = trials_of(row, number)
         for name, column in _what_was_done(piece, shown[row][number] or piece).items():
             done[name][person, at] = column
     return TrialRows(**seen, **done)

@@ -16,7 +16,7 @@ from bids_dtg.twin.adjustment import Adjustment, Covariates, mean_of_known
 from bids_dtg.twin.bold import contrasts, predict_bold, responses
 from bids_dtg.twin.bold_runs import People as BoldOfPeople
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.fitting import Fitted, Outputs
+from bids_dtg.twin.fitting import SMALLEST, Fitted, Outputs, button_losses
 from bids_dtg.twin.judging.scores import outcome_shares
 from bids_dtg.twin.times import (
     RT,
@@ -33,8 +33,6 @@ RIDGE = "connectome_ridge"
 # The group's distribution, stretched to the mean time that the ridge on connectomes predicts.
 STRETCHED, OWN_HALF = "ridge_distribution", "own_first_half"
 FEWEST_TRAINING = 3  # people, for baselines
-# Distance of probabilities from 0 and 1; float32 cannot be much closer to 1.
-_SMALLEST = 1e-6
 _PAIRS_AT_ONCE = 40  # people whose twins are run on each other's sequences
 
 
@@ -291,10 +289,8 @@ def own_losses(buttons: Outputs, segments: Segments) -> Float64:
         Segments of people; NaN for those without a scored step.
     """
     weight = segments.scored[..., None].astype(np.float64)
-    action = segments.action
-    likely = np.clip(buttons[..., : action.shape[-1]], _SMALLEST, 1 - _SMALLEST)
-    loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely))
-    count = weight.sum(axis=(1, 2, 3)) * action.shape[-1]
+    loss = button_losses(buttons, segments.action)
+    count = weight.sum(axis=(1, 2, 3)) * segments.action.shape[-1]
     total = (loss * weight).sum(axis=(1, 2, 3))
     return np.asarray(total / np.where(count > 0, count, np.nan))
 
@@ -318,7 +314,7 @@ def cross_losses(buttons: Outputs, segments: Segments) -> Float64:
         (twins, people): means over scored steps and buttons; NaN for people without scored steps.
     """
     weight, action = segments.scored.astype(np.float32)[..., None], segments.action
-    likely = np.clip(buttons[..., : action.shape[-1]], _SMALLEST, 1 - _SMALLEST)
+    likely = np.clip(buttons[..., : action.shape[-1]], SMALLEST, 1 - SMALLEST)
 
     def flat(values: Values) -> Values:
         return values.reshape(len(values), -1).astype(np.float32)
