@@ -79,13 +79,13 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
     Examples
     --------
     >>> words = methods_of(TwinMethods("Series are means.", "session"), OutputOptions())
-    >>> words.computed.partition(";")[0]
-    'The series of voxels were averaged within the 19 parcels of the atlas HCP'
+    >>> words.computed[:52]
+    "Series are means. A connectome is Fisher's z of the "
     >>> "Takahashi" in words.references, words.caution
     (False, '')
     >>> runs_of_tasks = TwinMethods("Series are means.", "session", reads_task_runs=True)
     >>> methods_of(runs_of_tasks, OutputOptions()).computed[:35]
-    'The series of voxels were averaged '
+    'Series are means.; values are perce'
     """
     if facts.reads_task_runs:
         return parcel_methods(
