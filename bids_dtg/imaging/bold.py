@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.array_types import Float32, Indices, Mask, Values
+from bids_dtg.array_types import Float32, Mask, Values
 from bids_dtg.engine.child import can_fork, end_children, process_context, start_child
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
@@ -419,41 +419,6 @@ def stream_voxels(
                     filled = 0
     if filled:
         yield first, block[:filled]
-
-
-def kept_values(
-    header: NiftiHeader,
-    stored: Stored,
-    voxels: Indices,
-    keep: Mask,
-) -> Values:
-    """Take some voxels from the kept frames of a block; zeros are those of the scaled values.
-
-    Parameters
-    ----------
-    header, stored
-        Header of the file, and a block (frames, file voxels), as by `stream_blocks`.
-    voxels
-        (voxels,), positions in a frame as stored.
-    keep
-        (frames,), whether each frame is kept.
-
-    Returns
-    -------
-    (kept frames, voxels).
-    """
-    frames = [stored[frame] for frame in np.flatnonzero(keep)]
-    return with_zeros(header, take_voxels(frames, voxels, stored.dtype))
-
-
-def take_voxels(
-    frames: Sequence[Stored] | Stored, voxels: Indices, dtype: np.dtype[Any]
-) -> Stored:
-    """Copy some voxels of frames as stored, (frames, voxels)."""
-    values: Stored = np.empty((len(frames), len(voxels)), dtype)
-    for frame, out in zip(frames, values, strict=True):
-        np.take(frame, voxels, out=out, mode="clip")  # as `LinearSampling`
-    return values
 
 
 def with_zeros(header: NiftiHeader, stored: Stored) -> Values:

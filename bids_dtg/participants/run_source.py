@@ -19,9 +19,9 @@ from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.bold import (
     decide_repetition_time,
-    kept_values,
     read_bold_header,
     stream_voxels,
+    with_zeros,
 )
 from bids_dtg.imaging.grid import Points, Stored
 from bids_dtg.imaging.nifti import NiftiHeader
@@ -350,10 +350,9 @@ def _stream_between(
 
     def see(first: int, stored: Stored) -> None:
         watch(first, stored)
-        values = kept_values(
-            header, stored, around.needed, keep[first : first + len(stored)]
-        )
-        zeros.add(values)
+        needed = np.take(stored, around.needed, axis=1, mode="clip")
+        kept_frames = needed[keep[first : first + len(stored)]]
+        zeros.add(with_zeros(header, kept_frames))
 
     yield from stream_voxels(header, sampling, watch=see)
     outside[:] = around.beside(zeros.left_view)

@@ -15,7 +15,7 @@ from bids_dtg.array_types import Float32, Float64, Mask, Values
 from bids_dtg.connectome.passes import PartlyZero
 from bids_dtg.errors import RunError
 from bids_dtg.files.paths import PathNames, temporary_error
-from bids_dtg.imaging.bold import stream_blocks, take_voxels, with_zeros
+from bids_dtg.imaging.bold import stream_blocks, with_zeros
 from bids_dtg.imaging.grid import Points, Stored
 from bids_dtg.imaging.nifti import NiftiHeader, require_one_form
 from bids_dtg.imaging.sampling import LinearSampling
@@ -308,7 +308,7 @@ class _NeededVoxels:
         with closing(stream_blocks(self._header)) as blocks:
             for stored in blocks:
                 watch(first, stored)
-                block = take_voxels(stored, self._sampling.needed, stored.dtype)
+                block = np.take(stored, self._sampling.needed, axis=1, mode="clip")
                 self._look(block[self._keep[first : first + len(stored)]])
                 with self._writing():
                     self._held.write(block.data)
