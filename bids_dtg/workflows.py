@@ -149,7 +149,7 @@ class Workflow:
     demo: Simulation | None = None
     phantom: Simulation | None = None
     # Return the kinds of its models (`bids_dtg.bundles.kinds.Kind`), and its models that can be
-    # fetched by name (`bids_dtg.bundles.kinds.PublishedModel`).
+    # fetched by name (`bids_dtg.bundles.store.PublishedModel`).
     kinds: Callable[[], Iterable[Any]] = tuple
     published: Callable[[], Mapping[str, Any]] = dict
     # Reads its network from a published checkpoint (Lightning); None: there is none.

@@ -2,10 +2,10 @@
 
 Each module imports only those before it:
 
-- `kinds`: the kinds of model, and the published models
+- `kinds`: the kinds of model
 - `card`: the model card in `model.json`, and checks of its fields
 - `training_hashes`: the people used to make a model, as hashes
-- `store`: where bundles are installed, and how they are found and compared with their cards
+- `store`: where bundles are installed, the published ones, how they are found and checked
 - `bundle`: a bundle of any kind, loaded and written
 - `fetch`: published models, fetched and made into bundles
 - `fitted`: what bundles of models fitted to people's regions share

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle, load_any_bundle, move_folder
-from bids_dtg.bundles.kinds import PublishedModel
+from bids_dtg.bundles.store import PublishedModel
 from bids_dtg.errors import BundleError
 from bids_dtg.files.download import (
     OFFLINE_VARIABLE,

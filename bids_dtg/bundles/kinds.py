@@ -1,23 +1,15 @@
-"""The kinds of model, and the published models.
+"""The kinds of model: rows of the workflow that uses the models (`bids_dtg.workflows.Workflow`).
 
-Both are rows of the workflow that uses the models (`bids_dtg.workflows.Workflow`). A row imports
-its functions when they are called, so that listing names costs nothing.
+A row imports its class of bundles when it is asked for, so that listing names costs nothing.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bids_dtg.workflows import all_workflows
-
-if TYPE_CHECKING:
-    from bids_dtg.bundles.bundle import Bundle
-    from bids_dtg.bundles.card import ModelCard
-    from bids_dtg.files.download import PinnedFile
 
 
 class Check(NamedTuple):
@@ -35,7 +27,8 @@ class Kind:
     name: str  # in cards and tables
     workflow: str  # the value of --workflow that uses such models
     predicts: str  # what its models predict, in words
-    bundle: Callable[[], type[Bundle[Any]]]  # imports the class of its bundles
+    # Imports the class of its bundles, a kind of `bids_dtg.bundles.bundle.Bundle`.
+    bundle: Callable[[], type[Any]]
 
     @property
     def remedy(self) -> str:
@@ -46,33 +39,3 @@ class Kind:
 def all_kinds() -> Mapping[str, Kind]:
     """Return the kinds of all workflows, by name."""
     return {kind.name: kind for row in all_workflows() for kind in row.kinds()}
-
-
-@dataclass(frozen=True)
-class PublishedModel(ABC):
-    """A model that can be fetched by name and becomes a bundle."""
-
-    card: ModelCard[Any]  # of the bundle; the conversion adds facts from the files
-    outputs: str  # what it predicts, with numbers, in a few words
-
-    @property
-    @abstractmethod
-    def files(self) -> tuple[PinnedFile, ...]:
-        """All files that the bundle is made from, small ones first."""
-
-    @abstractmethod
-    def convert(
-        self,
-        files: Mapping[PinnedFile, Path],
-        folder: Path,
-        note: Callable[[str], None],
-    ) -> None:
-        """Make the bundle in a folder from the fetched `files`; `note` is called with lines."""
-
-
-def all_published() -> Mapping[str, PublishedModel]:
-    """Return the published models of all workflows, by name."""
-    models: dict[str, PublishedModel] = {}
-    for row in all_workflows():
-        models |= row.published()
-    return models

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
-from bids_dtg.bundles.kinds import Check, all_published
-from bids_dtg.bundles.store import installed_models, read_card
+from bids_dtg.bundles.kinds import Check
+from bids_dtg.bundles.store import all_published, installed_models, read_card
 from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
 

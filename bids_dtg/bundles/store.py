@@ -1,4 +1,4 @@
-"""Where model bundles are installed, and how they are found and compared with their cards."""
+"""Where bundles are installed, the published ones, and how they are found and checked."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import hashlib
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bundles.card import CARD_FILE, ModelCard, Part
-from bids_dtg.bundles.kinds import all_kinds, all_published
+from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.training_hashes import PEOPLE_FILE
 from bids_dtg.errors import BundleError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import as_text, read_bytes, reading, sha256_of_file
 from bids_dtg.files.paths import expand_home
 from bids_dtg.inputs.run import OF_PARCELS
+from bids_dtg.workflows import all_workflows
+
+if TYPE_CHECKING:
+    from bids_dtg.files.download import PinnedFile
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 _LISTED = f"${MODEL_DIR_VARIABLE}"  # origin of the folders that it lists
@@ -26,6 +31,36 @@ _LISTED = f"${MODEL_DIR_VARIABLE}"  # origin of the folders that it lists
 IMAGE_FOLDER = Path("/opt/dtg/models")
 # The demo model is part of the package; it is used only if it is named.
 PACKAGE_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class PublishedModel(ABC):
+    """A model that can be fetched by name and becomes a bundle."""
+
+    card: ModelCard[Any]  # of the bundle; the conversion adds facts from the files
+    outputs: str  # what it predicts, with numbers, in a few words
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[PinnedFile, ...]:
+        """All files that the bundle is made from, small ones first."""
+
+    @abstractmethod
+    def convert(
+        self,
+        files: Mapping[PinnedFile, Path],
+        folder: Path,
+        note: Callable[[str], None],
+    ) -> None:
+        """Make the bundle in a folder from the fetched `files`; `note` is called with lines."""
+
+
+def all_published() -> Mapping[str, PublishedModel]:
+    """Return the published models of all workflows, by name."""
+    models: dict[str, PublishedModel] = {}
+    for row in all_workflows():
+        models |= row.published()
+    return models
 
 
 def find_bundle(name_or_path: str | Path) -> Path:

@@ -205,8 +205,7 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 def _fetch(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.fetch import fetch_models
-    from bids_dtg.bundles.kinds import all_published
-    from bids_dtg.bundles.store import user_cache
+    from bids_dtg.bundles.store import all_published, user_cache
     from bids_dtg.progress import Board
 
     published = all_published()

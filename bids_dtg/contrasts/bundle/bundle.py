@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -46,9 +46,9 @@ from bids_dtg.imaging.grid import Grid, voxel_edge_mm
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.stats.verdict import BETTER
+from bids_dtg.workflows import later
 
 if TYPE_CHECKING:
-    from bids_dtg.bundles.kinds import Check
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.contrasts.people import MapModel
 
@@ -308,23 +308,10 @@ class ModelBundle(Bundle[MapsPart]):
         """
         self.kind.module().read(self.weights(), self.places)
 
-    def facts(self) -> Iterable[tuple[str, str]]:
-        """Return names and texts of the facts that are specific to such models."""
-        from bids_dtg.contrasts.bundle.facts import maps_facts
-
-        return maps_facts(self)
-
-    def tables(self) -> list[str]:
-        """List the contrasts, and scores of the model and of simple models."""
-        from bids_dtg.contrasts.bundle.facts import maps_tables
-
-        return maps_tables(self)
-
-    def selftest(self) -> list[Check]:
-        """Predict maps from simulated rest, and check them."""
-        from bids_dtg.contrasts.bundle.selftest import check_maps_model
-
-        return check_maps_model(self)
+    # In modules that read this one.
+    facts = later("contrasts.bundle.facts:maps_facts")
+    tables = later("contrasts.bundle.facts:maps_tables")
+    selftest = later("contrasts.bundle.selftest:check_maps_model")
 
     def require_finite(self) -> None:
         """Check that all weights are finite, without torch and one tensor at a time.

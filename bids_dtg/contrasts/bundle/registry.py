@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.card import JsonFields, ModelCard, TrainingData
-from bids_dtg.bundles.kinds import PublishedModel
+from bids_dtg.bundles.store import PublishedModel
 from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
