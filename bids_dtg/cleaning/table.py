@@ -12,6 +12,7 @@ import numpy as np
 from bids_dtg.array_types import Float64, Mask
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import (
+    is_missing,
     parse_table,
     plain_number,
     read_bytes,
@@ -38,7 +39,6 @@ NON_STEADY = "non_steady_state"
 _LONGEST_CELL = 30  # number of characters of a cell that are shown
 # No measured value is larger, and sums of its squares are still finite.
 _LARGEST = 1e100
-_NOT_KNOWN = ("", "n/a", "na", "nan")
 
 MOTION = tuple(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz")
 TISSUE = ("csf", "white_matter")
@@ -150,7 +150,7 @@ def read_column(cells: Cells, name: str, where: str) -> Column | None:
     values = np.full(len(cells[name]), np.nan)
     for row, text in enumerate(cells[name]):
         cell = text.strip()
-        if cell.lower() in _NOT_KNOWN:
+        if is_missing(cell):
             continue
         number = plain_number(cell)
         if number is None or not abs(number) <= _LARGEST:

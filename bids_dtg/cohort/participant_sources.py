@@ -144,7 +144,7 @@ class ModelParticipants(Generic[Source]):
         }
 
 
-def choose_participants(
+def participants_without_lack(
     requested: Sequence[str],
     everybody: Sequence[str],
     lacking: Mapping[str, Collection[str]],

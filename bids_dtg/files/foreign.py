@@ -41,6 +41,8 @@ from bids_dtg.progress import step
 # .snapshot and ~snapshot, Windows' $RECYCLE.BIN.
 _OF_DRIVES = re.compile(r"[.@#$~][^/]*|lost\+found|__MACOSX")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NO_VALUE = ("", "n/a")  # cells of BIDS tables without a value, in lower case
+_MISSING = frozenset((*NO_VALUE, "na", "nan"))  # as other programs write them too
 AGAIN = "fetch or make it again"  # what to do about a damaged file
 # git-annex does not accept a pointer of more than 32 KiB.
 _LONGEST_POINTER = 32_768
@@ -548,6 +550,17 @@ def read_table(path: Path, delimiter: str | None = "\t") -> Table:
         As for `read_text`; also if a line has more cells than the header.
     """
     return parse_table(read_text(path), path, delimiter)
+
+
+def is_missing(cell: str) -> bool:
+    """Return whether a cell is empty or says that there is no value, in upper or lower case.
+
+    Examples
+    --------
+    >>> is_missing(" N/A"), is_missing("NaN"), is_missing("0")
+    (True, True, False)
+    """
+    return cell.strip().casefold() in _MISSING
 
 
 def plain_number(text: str) -> float | None:

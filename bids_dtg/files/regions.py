@@ -14,14 +14,13 @@ import numpy as np
 from bids_dtg.array_types import Float64, Floats, Mask, Values
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.foreign import plain_number, read_table, reading
+from bids_dtg.files.foreign import is_missing, plain_number, read_table, reading
 from bids_dtg.files.names import FileKind, bids_uri, build_name
 from bids_dtg.files.text import json_text, tsv_text
 from bids_dtg.notices import one_line, without_formula
 
 # Nine digits represent every float32 exactly.
 _FORMAT = "%.9g"
-_MISSING = frozenset({"n/a", "N/A", "na", "NA", "nan", "NaN", "NAN", ""})
 
 
 def name_cell(name: str) -> str:
@@ -71,7 +70,7 @@ def read_numbers(rows: Sequence[Sequence[str]], path: Path) -> Float64:
     """
     with reading(path, as_what=" as numbers"):
         numbers = [
-            [math.nan if cell.strip() in _MISSING else float(cell) for cell in row]
+            [math.nan if is_missing(cell) else float(cell) for cell in row]
             for row in rows
         ]
         return np.array(numbers, np.float64)
@@ -85,7 +84,7 @@ def is_number(cell: str) -> bool:
     >>> is_number("0.5"), is_number("n/a"), is_number("Node")
     (True, True, False)
     """
-    return cell.strip() in _MISSING or plain_number(cell.strip()) is not None
+    return is_missing(cell) or plain_number(cell.strip()) is not None
 
 
 SERIES = FileKind("timeseries", None, ".tsv")

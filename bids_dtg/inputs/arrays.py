@@ -34,11 +34,11 @@ from bids_dtg.array_types import Values
 from bids_dtg.engine.machine import available_memory
 from bids_dtg.engine.pool import in_own_process
 from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.files.foreign import AGAIN, open_foreign, reading
+from bids_dtg.files.foreign import AGAIN, NO_VALUE, is_missing, open_foreign, reading
 from bids_dtg.files.hdf5 import member
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
-from bids_dtg.inputs.participants import NONE, Families, plain_text
+from bids_dtg.inputs.participants import Families, plain_text
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.notices import named
 from bids_dtg.progress import step
@@ -550,9 +550,9 @@ def _families(array: StoredArray | None) -> Families:
     by_label, missing = {}, {}
     for label, row in array.rows.items():
         name = plain_text(str(names[row]))
-        if name.casefold() not in NONE:
+        if not is_missing(name):
             by_label[label] = name
-        elif name.casefold() not in NONE[:2]:
+        elif name.casefold() not in NO_VALUE:
             missing[label] = name
     return Families(by_label, array.title, missing=missing)
 

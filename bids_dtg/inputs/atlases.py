@@ -261,14 +261,16 @@ def atlas_datasets(derivatives: Iterable[str]) -> tuple[Path, ...]:
     ()
     """
     roots = []
-    for path in named_paths(derivatives, "atlas", "atlases"):
-        root = expand_home(path, "--derivatives").absolute()
-        if not path or not _images_below(root):
-            raise SettingsError(
-                f"--derivatives atlas={path} has no image of an atlas",
-                expected="a BIDS dataset of atlases: tpl-SPACE/tpl-SPACE_atlas-LABEL_dseg.nii.gz",
-            )
-        roots.append(root)
+    for text in derivatives:
+        for path in named_paths([text], "atlas", "atlases"):
+            root = expand_home(path, "--derivatives").absolute()
+            if not path or not _images_below(root):
+                raise SettingsError(
+                    f"--derivatives {text} has no image of an atlas",
+                    expected="a BIDS dataset of atlases: "
+                    "tpl-SPACE/tpl-SPACE_atlas-LABEL_dseg.nii.gz",
+                )
+            roots.append(root)
     return tuple(roots)
 
 

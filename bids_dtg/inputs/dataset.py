@@ -295,7 +295,7 @@ def print_participants(settings: Settings) -> int:
     labels = [label for label in participants if is_label(label)]
     show(*labels)
     if folders := [
-        repr(f"sub-{label}") for label in participants if label not in labels
+        repr(f"sub-{label}") for label in participants if not is_label(label)
     ]:
         say(
             f"bids_dtg: note: {dataset.root} has {named(folders)}, which "

@@ -18,7 +18,14 @@ from bids_dtg.errors import (
     SettingsError,
     did_you_mean,
 )
-from bids_dtg.files.foreign import Table, plain_number, read_json_object, read_table
+from bids_dtg.files.foreign import (
+    NO_VALUE,
+    Table,
+    is_missing,
+    plain_number,
+    read_json_object,
+    read_table,
+)
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, named, visible
 
@@ -35,7 +42,6 @@ SITE_COLUMNS = (
     "centre",
 )
 PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
-NONE = ("", "n/a", "na", "nan")
 # Words that are values of a column, although they may have been meant as missing.
 _MAYBE_NONE = ("0", "-1", "-", "none", "null", "unknown", "missing")
 # A spread below this share of the values' size is rounding.
@@ -195,7 +201,7 @@ class Column:
         levels = tuple(level for level in meanings if level not in codes)
         column, notes = self._without(codes, file)
         units = str(description.get("Units") or "")
-        if units.strip().casefold() not in NONE or not levels:
+        if not is_missing(units) or not levels:
             return dataclasses.replace(column, notes=tuple(notes))
         if column._lies_between(levels):
             notes.append(
@@ -506,8 +512,8 @@ def _column(table: Table, labels: Sequence[str], column: int) -> Column:
         text = plain_text(row[column])
         if not label:
             continue
-        if text.casefold() in NONE:
-            if text.casefold() not in NONE[:2]:
+        if is_missing(text):
+            if text.casefold() not in NO_VALUE:
                 missing[label] = text
             continue
         if texts.setdefault(label, text) != text:

@@ -67,8 +67,9 @@ def choose_for_parcels(versions: Sequence[NamedFile], rule: SpaceRule) -> Choice
 
     Returns
     -------
-    The series, without transforms; for volumes, the surface and the transforms from it to them; and
-    one clause that gives the reason.
+    Choice
+        The series, without transforms; for volumes, the surface and the transforms from it to them;
+        and one clause that gives the reason.
 
     Raises
     ------

@@ -12,14 +12,13 @@ from typing import Any
 
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.foreign import read_table
+from bids_dtg.files.foreign import NO_VALUE, read_table
 from bids_dtg.inputs.participants import ParticipantsTable
 from bids_dtg.notices import counted, named
 from bids_dtg.report.contents import AverageFiles
 
 FILE = "desc-inclusion_participants.tsv"  # at the output folder's root
 COLUMNS = ("participant_id", "include", "reason")
-_NOT_KNOWN = ("n/a", "")
 _WORDS = {"true": True, "false": False}
 # By label without sub-: whether the participant is included, and the reason, which may be empty.
 Decisions = Mapping[str, tuple[bool, str]]
@@ -49,10 +48,10 @@ def read_inclusion(output: DerivativeDataset) -> Decisions:
         label = row["participant_id"].strip().removeprefix("sub-")
         include = row["include"].strip().lower()
         reason = row.get("reason", "").strip()
-        if label in (*_NOT_KNOWN, *decisions) or include not in (*_WORDS, *_NOT_KNOWN):
+        if label in (*NO_VALUE, *decisions) or include not in (*_WORDS, *NO_VALUE):
             wrong = f"line {number} is participant {label or 'n/a'}, include {row['include']}"
         elif include in _WORDS:
-            decisions[label] = _WORDS[include], "" if reason in _NOT_KNOWN else reason
+            decisions[label] = _WORDS[include], "" if reason in NO_VALUE else reason
     if wrong:
         raise DatasetError(
             f"{path}: {wrong}",

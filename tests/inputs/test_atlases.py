@@ -229,5 +229,5 @@ def test_two_files_of_one_atlas_are_refused_with_both_names(tmp_path):
 
 
 def test_a_data_set_without_an_atlas_is_refused(tmp_path):
-    with pytest.raises(SettingsError, match="has no image of an atlas"):
-        atlas_datasets([f"atlas={tmp_path}"])
+    with pytest.raises(SettingsError, match=r"atlases=.* has no image of an atlas"):
+        atlas_datasets([f"atlases={tmp_path}"])

@@ -11,7 +11,7 @@ import numpy as np
 from bids_dtg.array_types import Float64, Floats, Mask
 from bids_dtg.cohort.participant_sources import (
     ModelParticipants,
-    choose_participants,
+    participants_without_lack,
     read_rows,
 )
 from bids_dtg.dynamics.measures import connectivity
@@ -283,7 +283,9 @@ def _whole_people(
     lacking = {"no series": everybody - with_series}
     if connected:
         lacking["no structural connectome"] = everybody - source.connected
-    labels, _, notes = choose_participants(participant_labels, source.labels, lacking)
+    labels, _, notes = participants_without_lack(
+        participant_labels, source.labels, lacking
+    )
     if not labels:
         needed = "both series and a structural connectome" if connected else "series"
         raise DatasetError(

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from bids_dtg.cohort.group_participants import table_path
-from bids_dtg.cohort.participant_sources import ModelParticipants, choose_participants
+from bids_dtg.cohort.participant_sources import (
+    ModelParticipants,
+    participants_without_lack,
+)
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.participants import Families, read_families
@@ -161,7 +164,7 @@ def _whole_people(
         "no event file that can be used": connectomes & unusable,
     }
     everybody = sorted(connectomes | with_files)
-    labels, left_out, notes = choose_participants(requested, everybody, lacking)
+    labels, left_out, notes = participants_without_lack(requested, everybody, lacking)
     troubles = {
         label: behaviour[label].troubles
         for label in requested or everybody
