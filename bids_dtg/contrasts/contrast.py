@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from bids_dtg.cohort.group_participants import GroupParticipants
     from bids_dtg.workflows import FeatureKind
 
-_MINUS = "\N{MINUS SIGN}"
 _NAMES = tomllib.loads(read_packaged("bids_dtg.contrasts", "names.toml"))
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 
@@ -168,7 +167,7 @@ def contrast_in_words(task: str, name: str) -> str:
     for side in name.split("-"):
         parts = [str(words.get(part, "")) for part in side.split("_")]
         if not all(parts):
-            return name.replace("-", f" {_MINUS} ").replace("_", " ")
+            return name.replace("-", " \N{MINUS SIGN} ").replace("_", " ")
         sides.append(", ".join(parts))
     text = " minus ".join(sides)
     return text[0].upper() + text[1:]

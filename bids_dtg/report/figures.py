@@ -16,7 +16,7 @@ import numpy as np
 from bids_dtg.array_types import Floats
 from bids_dtg.notices import counted
 from bids_dtg.report.pictures import AMOUNT, SIGNED, draw_matrix, inline
-from bids_dtg.report.tables import Table, number_text
+from bids_dtg.report.tables import Table, number_text, with_minus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -280,9 +280,9 @@ def matrices(
     low, high = ends
     scale = SIGNED if low < 0 < high else AMOUNT
     tolerance = 1e-9 * (high - low)  # for rounding
-    every = np.concatenate([matrix.ravel() for matrix in drawn.values()])
-    below = np.nanmin(every) < low - tolerance
-    above = np.nanmax(every) > high + tolerance
+    entries = np.concatenate([matrix.ravel() for matrix in drawn.values()])
+    below = np.nanmin(entries) < low - tolerance
+    above = np.nanmax(entries) > high + tolerance
     parts = []
     for name, matrix in drawn.items():
         off = off_diagonal[name]
@@ -293,7 +293,7 @@ def matrices(
         )
         picture = inline(draw_matrix(matrix, scale, low, high))
         parts.append(Picture(picture, words, title=name, form="matrix"))
-    low_end, high_end = (f"{end:g}".replace("-", "\N{MINUS SIGN}") for end in ends)
+    low_end, high_end = (with_minus(f"{end:g}") for end in ends)
     if below:
         low_end = f"\N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}{low_end}"
     if above:

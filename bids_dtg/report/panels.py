@@ -25,14 +25,13 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.report.pictures import GREYS, Scale, draw_matrix
 from bids_dtg.report.presentation import Canvas, Panel, PanelFile
 from bids_dtg.report.quality import METRICS, number
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import MINUS, Table
 
 Content = TypeVar("Content")
-_MINUS = "\N{MINUS SIGN}"
 _MINUTE_MARKS = 12  # at most
 _REM_A_LINE = 6.0
 _END = 2.0  # the greys of series range over this number of standard deviations on either side of 0
-SERIES_SCALE = (f"{_MINUS}{_END:g} sd", f"+{_END:g} sd", GREYS.css)
+SERIES_SCALE = (f"{MINUS}{_END:g} sd", f"+{_END:g} sd", GREYS.css)
 # Height of the series of parcels.
 _REM_A_PARCEL = 0.2
 _LEAST_REM, _MOST_REM = 14.0, 26.0

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 NOT_KNOWN = "n/a"
-_MINUS = "\N{MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
 _DIGITS = 3  # decimals of a column of scores
 _MOST_DIGITS = 9
 # From here on in scientific notation, e.g. where a simulation diverged.
@@ -95,6 +95,11 @@ def _cell(cell: Cell, digits: int | None, mark: str) -> PageCell:
     return column_text(numbers[0], digits), interval, mark, str(numbers[0])
 
 
+def with_minus(text: str) -> str:
+    """Return a text of numbers with true minus signs."""
+    return text.replace("-", MINUS)
+
+
 def number_text(value: float, digits: int = _DIGITS) -> str:
     """Write a number with some decimals, a minus sign, and no sign before zero.
 
@@ -108,10 +113,10 @@ def number_text(value: float, digits: int = _DIGITS) -> str:
     if not np.isfinite(value):
         if np.isnan(value):
             return NOT_KNOWN
-        return "\N{INFINITY}" if value > 0 else f"{_MINUS}\N{INFINITY}"
+        return "\N{INFINITY}" if value > 0 else f"{MINUS}\N{INFINITY}"
     text = f"{value:.2e}" if abs(value) >= _BEYOND_READING else f"{value:,.{digits}f}"
     # A number that rounds to zero has no sign.
-    return text.replace("-", _MINUS if text.strip("-0.") else "")
+    return text.replace("-", MINUS if text.strip("-0.") else "")
 
 
 def decimals(values: Iterable[float]) -> int | None:

@@ -33,7 +33,7 @@ from bids_dtg.report import figures
 from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.page import Page, Section, link, sentences
 from bids_dtg.report.pictures import draw_glass_brain
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import Table, number_text
 from bids_dtg.report.viewer import (
     SCRIPT,
     pack,
@@ -609,7 +609,7 @@ class _Answer:
             fwe=sum(contrast.below_fwe for contrast in self.contrasts),
             fdr=sum(contrast.below_fdr for contrast in self.contrasts),
             tests=sum(contrast.number for contrast in self.judged),
-            t=f"{best.largest:.2f}".replace("-", "\N{MINUS SIGN}"),
+            t=number_text(best.largest, 2),
             place=best.place(best.best),
             contrast=best.table.contrast,
         )

@@ -95,10 +95,10 @@ def _evaluate(
     simple = _simple_models(cohort, training, test, rows)
     judged = f"model {bundle.name}"
     scores = score_models(cohort, simple, {judged: predict}, test, judged)
-    sections = []
-    if plan.results.has_pages:
-        r = scores.of(judged)["r"]
-        sections = [_example(cohort, simple, predict, test, r)]
+
+    def sections() -> list[Section]:
+        return [_example(cohort, simple, predict, test, scores.of(judged)["r"])]
+
     evaluation = write_evaluation(cohort, scores, simple, judged, sections=sections)
     say(
         "r: predicted with measured maps; residual r: their deviations from the mean map, n/a for"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -72,7 +72,7 @@ def write_evaluation(
     judged: str,
     *,
     record: Mapping[str, Any] = MappingProxyType({}),
-    sections: Sequence[Section] = (),
+    sections: Callable[[], Sequence[Section]] = list,
 ) -> Evaluation:
     """Compute the tables of scores; write them, and the page where reports are made.
 
@@ -81,12 +81,12 @@ def write_evaluation(
     cohort, scores, simple, judged, record
         As for `evaluate`.
     sections
-        Further parts of the page, above the others.
+        Makes further parts of the page, above the others; called once tables are written.
     """
     evaluation = evaluate(cohort, scores, simple, judged, record)
     write_scores(cohort, evaluation)
     if cohort.plan.results.has_pages:
-        parts = [*sections, *_sections(cohort, evaluation)]
+        parts = [*sections(), *_sections(cohort, evaluation)]
         _write_page(cohort, evaluation, parts)
     return evaluation
 

@@ -293,6 +293,6 @@ def _score(
         simple,
         "tuned",
         record=fitted.record,
-        sections=[section],
+        sections=lambda: [section],
     )
     return evaluation.for_card()

@@ -40,14 +40,13 @@ from bids_dtg.report.pictures import (
     inline,
     join_pictures,
 )
-from bids_dtg.report.tables import significant_text
+from bids_dtg.report.tables import MINUS, significant_text, with_minus
 from bids_dtg.report.viewer import pack
 
 _UNITS = {"arbitrary": "arbitrary units of the training scans"}  # as pages show them
 # Colour scales end at these quantiles of a map of voxels and of one of parcels, because extremes
 # would hide the rest.
 _LIMIT_QUANTILE, _LIMIT_OF_PARCELS = 0.995, 0.98
-_MINUS = "\N{MINUS SIGN}"
 # Slices through subcortical structures.
 BELOW = tuple((AXIAL, mm) for mm in (-24, -8, 2, 12))
 STACKED = (0, 0, 8)  # pictures below each other, with 8 rows of pixels after each
@@ -65,7 +64,7 @@ def units_in_words(units: str) -> str:
 
 def slice_text(views: Sequence[View] = MAP_VIEWS) -> str:
     """Return the positions of axial slices, in mm."""
-    return ", ".join(f"{mm:g}".replace("-", _MINUS) for _, mm in views)
+    return with_minus(", ".join(f"{mm:g}" for _, mm in views))
 
 
 class VoxelMaps:
@@ -112,7 +111,7 @@ class VoxelMaps:
         index = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
         affine = self.grid.affine
         position = (affine[:3, :3] @ np.array(index) + affine[:3, 3]).tolist()
-        place = ", ".join(f"{mm:.0f}" for mm in position).replace("-", _MINUS)
+        place = with_minus(", ".join(f"{mm:.0f}" for mm in position))
         return float(values[index]), f"at {place} mm", position
 
 
@@ -361,5 +360,5 @@ def draw_side_by_side(
         picture = inline(encode(draw_surfaces(drawn, limit), small=True))
         words = f"{title}, {name.lower()}, on the cortex"
         parts.append(Picture(picture, words, name))
-    ends = f"{_MINUS}{limit:g}", f"+{limit:g} {units_in_words(units)}"
+    ends = f"{MINUS}{limit:g}", f"+{limit:g} {units_in_words(units)}"
     return Figure(caption="", title=title, parts=parts, scale=(*ends, MAP_COLOURS.css))

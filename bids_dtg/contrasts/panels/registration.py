@@ -29,6 +29,7 @@ from bids_dtg.report.pictures import (
     join_pictures,
 )
 from bids_dtg.report.presentation import Canvas
+from bids_dtg.report.tables import with_minus
 
 Colour: TypeAlias = tuple[int, int, int]  # red, green, blue
 CAPTIONS = "contrasts/run_captions.html"  # template
@@ -164,7 +165,7 @@ def draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     for views in _VIEWS:
         positions = ", ".join(f"{mm:g}" for _, mm in views)
         directions.append(f"{_AXES[views[0][0]]} = {positions}")
-    slices = "; ".join(directions).replace("-", "\N{MINUS SIGN}")
+    slices = with_minus("; ".join(directions))
     return Figure(
         caption=sentences(CAPTIONS, panel="registration", slices=slices),
         parts=[
@@ -205,7 +206,7 @@ def draw_cortex(bold: Volume, facts: Mapping[str, Any], canvas: Canvas) -> Figur
         CAPTIONS,
         panel="surface",
         surface=surface,
-        cuts=cuts.replace("-", "\N{MINUS SIGN}"),
+        cuts=with_minus(cuts),
     )
     keys = colour_keys({f"middle of the cortex, {surface}": _SURFACE_LINE})
     return Figure(caption=caption, parts=[picture], keys=keys)

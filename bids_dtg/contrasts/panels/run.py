@@ -64,6 +64,7 @@ from bids_dtg.report.pictures import (
 )
 from bids_dtg.report.presentation import Canvas, Panel, PanelFile
 from bids_dtg.report.quality import number
+from bids_dtg.report.tables import MINUS
 from bids_dtg.settings import Interpolation
 
 _WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
@@ -378,7 +379,7 @@ def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure(
         caption=caption,
         parts=[Picture(address, words, form="matrix")],
-        scale=("\N{MINUS SIGN}1", "+1", SIGNED.css),
+        scale=(f"{MINUS}1", "+1", SIGNED.css),
     )
 
 

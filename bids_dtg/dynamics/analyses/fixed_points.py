@@ -17,6 +17,7 @@ from bids_dtg.dynamics.networks import Networks
 from bids_dtg.files.columns import Column
 from bids_dtg.notices import counted, say
 from bids_dtg.report.page import Section
+from bids_dtg.report.tables import with_minus
 from bids_dtg.settings import Settings
 
 Row = dict[str, Any]
@@ -170,7 +171,7 @@ def _sections(regions: ResultTable, networks: ResultTable) -> tuple[Section, ...
     """Return the page's sections on single regions and on people's networks."""
 
     def level_in_words(level: float) -> str:
-        return f"{level:g}".replace("-", "\N{MINUS SIGN}")
+        return with_minus(f"{level:g}")
 
     by_input = regions.in_words("network_input", level_in_words)
     return (

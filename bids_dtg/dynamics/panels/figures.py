@@ -14,7 +14,7 @@ from bids_dtg.report.panels import arrange, draw_parcel_matrix, read_run_file
 from bids_dtg.report.pictures import AMOUNT, SIGNED
 from bids_dtg.report.presentation import Canvas
 from bids_dtg.report.quality import number
-from bids_dtg.report.tables import Table, number_text
+from bids_dtg.report.tables import MINUS, Table, number_text
 
 STRUCTURAL = FileKind("relmat", "structural", ".tsv")
 COMPONENTS = FileKind("parameters", "components", ".tsv")
@@ -42,9 +42,9 @@ def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
         f"kept frames{arrange(table.names)[2]}"
     )
     if edges.size:
-        mean = f"{fc_strength(table.values):.2f}".replace("-", "\N{MINUS SIGN}")
+        mean = number_text(float(fc_strength(table.values)), 2)
         caption += f"; mean {mean}, standard deviation {edges.std():.2f}"
-    scale = "\N{MINUS SIGN}1", "+1", SIGNED.css
+    scale = f"{MINUS}1", "+1", SIGNED.css
     return Figure(caption=f"{caption}.", parts=[lanes], scale=scale)
 
 
@@ -93,7 +93,7 @@ def draw_effective(run: RunFiles, canvas: Canvas) -> Figure | None:
         f"{number_text(float(on_itself), 2)} on average and not shown. {CAUTION}."
     )
     text = number_text(end, 3)
-    scale = f"\N{MINUS SIGN}{text}", f"+{text}", SIGNED.css
+    scale = f"{MINUS}{text}", f"+{text}", SIGNED.css
     return Figure(caption=caption, parts=[lanes], scale=scale)
 
 

@@ -28,7 +28,7 @@ from bids_dtg.report.panels import (
 from bids_dtg.report.pictures import SIGNED
 from bids_dtg.report.presentation import Canvas, Panel, Presentation
 from bids_dtg.report.quality import PARCELS
-from bids_dtg.report.tables import number_text
+from bids_dtg.report.tables import MINUS, number_text
 from bids_dtg.report.viewer import write_picture
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import behaviour, words
@@ -90,7 +90,7 @@ def _lacks(average: RunFiles, drawn: Collection[Panel]) -> list[str]:
 
 
 _END = 1.0  # Fisher's z of the brightest colours
-_SCALE = (f"\N{MINUS SIGN}{_END:g} or less", f"+{_END:g} or more", SIGNED.css)
+_SCALE = (f"{MINUS}{_END:g} or less", f"+{_END:g} or more", SIGNED.css)
 
 
 def draw(average: RunFiles, canvas: Canvas) -> Figure | None:
