@@ -140,7 +140,7 @@ def decimals(values: Iterable[float]) -> int | None:
 
 
 def _decimals(most: float) -> int:
-    if most == 0:
+    if most == 0 or not np.isfinite(most):
         return _DIGITS
     # 0 for 1 to 9, 1 for 10 to 99, -1 for 0.1 to 0.9
     before = int(np.floor(np.log10(most)))
@@ -163,6 +163,8 @@ def column_text(value: float, digits: int | None) -> str:
     --------
     >>> column_text(40, 3), column_text(0.5, 3), column_text(1e-6, 3)
     ('40', '0.500', '< 0.001')
+    >>> column_text(float("inf"), None)
+    '∞'
     """
     if isinstance(value, (int, np.integer)):
         return number_text(int(value), 0)

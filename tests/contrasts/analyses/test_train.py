@@ -14,9 +14,11 @@ from maps_job import TR, add_rest, read_table, tree
 from split_options import NARROW, sets
 
 from bids_dtg.contrasts import row as contrasts_row
+from bids_dtg.contrasts.analyses import evaluate
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.people import FittedModel, mean_maps
+from bids_dtg.errors import OutputError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.workflows import find_workflow
 
@@ -404,6 +406,21 @@ def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
         2,
     )
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+def test_scores_are_written_before_the_page_is_drawn(
+    cohort, linear, tmp_path, monkeypatch
+):
+    def draw(*maps, **words):
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(evaluate, "draw_side_by_side", draw)
+    model = without_people(linear, tmp_path / "bundle")
+    assert cohort.analyse("evaluate", "--model", model) == 1
+    folder = cohort.out / "group/evaluation-own"
+    assert len(read_table(folder / "desc-models_scores.tsv")) > 1
+    assert not (folder / "report.html").exists()
 
 
 @pytest.mark.slow
