@@ -9,7 +9,7 @@ import sys
 import time
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -215,14 +215,15 @@ def run_program(program: str, main: Callable[[], int]) -> NoReturn:
     os._exit(code)
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun, such as 1 run or 2 runs.
+def counted(things: int | Sized, noun: str, plural: str = "") -> str:
+    """Return a number, or that of some things, with their noun, such as 1 run or 2 runs.
 
     Examples
     --------
-    >>> counted(1, "run"), counted(2, "run"), counted(2, "family", "families")
+    >>> counted(1, "run"), counted(["rest", "task"], "run"), counted(2, "family", "families")
     ('1 run', '2 runs', '2 families')
     """
+    number = len(things) if isinstance(things, Sized) else things
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 

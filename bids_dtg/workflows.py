@@ -224,8 +224,7 @@ def find_workflow(name: str) -> Workflow:
         No workflow has that name; the error lists the names.
     """
     find_row(WORKFLOWS, "--workflow", name)
-    row: Workflow = pkgutil.resolve_name(f"bids_dtg.{name}.row:ROW")
-    return row
+    return pkgutil.resolve_name(f"bids_dtg.{name}.row:ROW")
 
 
 def all_workflows() -> Iterator[Workflow]:

@@ -244,7 +244,7 @@ class FittedBundle(Bundle[FittedTo]):
                     "alike, under the key places"
                 )
             raise BundleError(
-                f"there are {counted(len(regions), 'region')} ({named(regions)}) and the model "
+                f"there are {counted(regions, 'region')} ({named(regions)}) and the model "
                 f"{name} was fitted to {self.fitted_to}{names}",
                 expected="the same regions in the same order",
                 remedy=remedy,
@@ -264,7 +264,7 @@ class FittedBundle(Bundle[FittedTo]):
     @property
     def fitted_to(self) -> str:
         """The number of regions that it was fitted to, in words."""
-        return counted(len(self.regions), "region")
+        return counted(self.regions, "region")
 
     def check_weights(self) -> None:
         """Read all weights, as for any bundle; names, types and shapes must be the card's."""

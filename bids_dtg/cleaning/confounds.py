@@ -309,7 +309,7 @@ def _require_values(
         if len(missing) > 1:
             further = f" (and {counted(len(missing) - 1, 'further column')} likewise)"
         raise RunError(
-            f"{where} has no number in {counted(len(frames), 'frame')} of column {name}, from row "
+            f"{where} has no number in {counted(frames, 'frame')} of column {name}, from row "
             f"{frames[0] + 1} on{further}",
             expected="numbers, except in the first frames and in those that are left out",
             remedy="rerun the program that made the table, or choose a --denoise-strategy without "

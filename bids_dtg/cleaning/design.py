@@ -61,8 +61,7 @@ def stop_band(
     removed = orders[(orders <= slow) | (frequencies_hz > fastest_hz)]
     middles = (np.arange(frames) + 0.5) * np.pi / frames
     cosines = np.cos(middles[:, None] * removed)
-    columns: Float64 = np.sqrt(2 / frames) * cosines
-    return columns
+    return np.sqrt(2 / frames) * cosines
 
 
 def design_run(

@@ -209,8 +209,7 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
 @cache
 def cleaning_words() -> dict[str, Any]:
     """Return the sentences of the methods text, from `words.toml`."""
-    words: dict[str, Any] = tomllib.loads(read_packaged(__package__, "words.toml"))
-    return words
+    return tomllib.loads(read_packaged(__package__, "words.toml"))
 
 
 def cleaning_text(options: CleaningOptions) -> str:

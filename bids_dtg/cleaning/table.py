@@ -297,7 +297,7 @@ def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
         combined = names if apart else ()
     if not combined:
         raise RunError(
-            f"sub-{run.participant}: {run.confounds} has {counted(len(names), 'column')} of "
+            f"sub-{run.participant}: {run.confounds} has {counted(names, 'column')} of "
             "anatomical CompCor, but none that is known to be of the combined mask",
             expected=f'a_comp_cor_00, …, and a JSON sidecar with "Mask": "{_COMBINED}"',
             remedy="copy that file there, choose another --denoise-strategy, or rerun fMRIPrep",

@@ -205,7 +205,7 @@ class FeatureSource:
         columns = rows.complete_columns(number)
         if not len(columns):
             raise DatasetError(
-                f"there is no location where all of {counted(len(labels), 'participant')} have "
+                f"there is no location where all of {counted(labels, 'participant')} have "
                 f"{self.kind.words}"
             )
         values = rows.table(number, columns)
@@ -271,7 +271,7 @@ def note_incomplete(
     incomplete = set(labels) - set(complete)
     lacking = [f"sub-{label}" for label in people.labels if label in incomplete]
     if lacking:
-        number = counted(len(lacking), "participant")
+        number = counted(lacking, "participant")
         words = f"{number} without {kind.words} of every contrast"
         people.note(f"left out: {words} ({named(lacking)})", ALL_CONTRASTS)
 
@@ -279,7 +279,7 @@ def note_incomplete(
 def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
     """Print the features and the plan for ``--dry-run``; return 0, the number of failures."""
     for source in sources:
-        line = f"{source.kind.words} of {counted(len(source.has), 'participant')}"
+        line = f"{source.kind.words} of {counted(source.has, 'participant')}"
         if source.contrasts != ("",):
             line += f", {len(source.contrasts)} contrasts"
         show(line)
@@ -641,7 +641,7 @@ def find_changes(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     paths = sorted(group.glob(f"intervention-{name}/desc-people_changes.tsv"))
     if len(paths) != 1:
         raise DatasetError(
-            f"{people.output.root} has {counted(len(paths), 'table')} of {kind.words}",
+            f"{people.output.root} has {counted(paths, 'table')} of {kind.words}",
             expected="one",
             remedy="run --analysis intervene" if not paths else "give --model-name",
         )

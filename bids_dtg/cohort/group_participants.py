@@ -174,7 +174,7 @@ class GroupParticipants:
         notes = words_for_missing(column.words, column.missing, self.labels, meanings)
         lacking = [f"sub-{label}" for label in self.labels if label not in column.texts]
         if lacking and self.site_column is not None:
-            people = counted(len(lacking), "participant")
+            people = counted(lacking, "participant")
             notes.append(f"{people} without a site ({named(lacking)}) are not permuted")
         return [f"sites (column {column.name}): {'; '.join(notes)}"] if notes else []
 
@@ -243,7 +243,7 @@ class GroupParticipants:
             if any(label not in column.texts for column in columns)
         ]
         if lacking:
-            people = counted(len(lacking), "participant")
+            people = counted(lacking, "participant")
             labels = named([f"sub-{label}" for label in lacking])
             say(f"left out: {people} without a value of {named(names)} ({labels})")
         if len(lacking) == len(self):
@@ -280,7 +280,7 @@ class GroupParticipants:
         if np.linalg.matrix_rank(scaled(coded.values)) < coded.values.shape[1]:
             raise SettingsError(
                 f"--covariates {' '.join(names)}: the columns {named(coded.names)} depend on each "
-                f"other, or are too many for {counted(len(self), 'participant')}",
+                f"other, or are too many for {counted(self, 'participant')}",
                 remedy="leave one out",
             )
         return coded
@@ -338,7 +338,7 @@ class GroupParticipants:
             text = f"{words[:1].upper()}{words[1:]}: {named(contrasts)}"
             flags.append(Flag("warning", text))
         if self.failed:
-            people = counted(len(self.failed), "participant")
+            people = counted(self.failed, "participant")
             flags.append(Flag("warning", f"{people} could not be read"))
         if self.surfaces:
             flags.append(Flag("warning", f"P{self.surfaces[1:]}."))
@@ -390,7 +390,7 @@ def require_same_dataset(inputs: InputOptions, output: DerivativeDataset) -> lis
         )
     gone = sorted(set(with_results) - set(labels))
     if gone:
-        people = counted(len(gone), "participant")
+        people = counted(gone, "participant")
         say(
             f"{output.root} has results of {people} who are not in {bids_dir} any more "
             f"({named(gone)}): they take part; remove their folders to leave them out"

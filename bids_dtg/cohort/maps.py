@@ -175,7 +175,7 @@ def _with_same_combine(
     if combine is None and len(titles) < 2:
         return list(averages)
     present = [
-        f"--combine {value}: {counted(len(sets), 'set')} ({named(sets)})"
+        f"--combine {value}: {counted(sets, 'set')} ({named(sets)})"
         for value, sets in sorted(titles.items())
     ]
     if combine is None:

@@ -275,7 +275,7 @@ def _write_statistics(
             extension = places.extension
             labels = [contrast.label for contrast in group.first]
             image = places.encode_maps(values, labels)
-            subject = counted(len(labels), "contrast")
+            subject = counted(labels, "contrast")
         file = build_name({**entities, "desc": desc}, "statmap", extension)
         paths[desc] = output.path(f"group/{file}")
         output.write(f"group/{file}", image)
@@ -300,7 +300,7 @@ def _group_facts(
     copied = [key for key in _COMMON if are_voxels or key not in _ONE_CONTRAST]
     return {
         "Description": f"{word} {counted(group.people, 'participant')} "
-        f"({counted(len(group.averages), 'average')} of predicted maps): {subject}",
+        f"({counted(group.averages, 'average')} of predicted maps): {subject}",
         **{key: contrast.sidecar[key] for key in copied if key in contrast.sidecar},
         **({"SkullStripped": True} if are_voxels else {}),
         "NParticipants": group.people,

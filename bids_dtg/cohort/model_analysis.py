@@ -190,7 +190,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         `results` names what would be written.
         """
         show(*self.plan(labels))
-        show(f"would process {counted(len(labels), 'participant')} ({named(labels)})")
+        show(f"would process {counted(labels, 'participant')} ({named(labels)})")
         show(f"would write {results} to {self.results.path}")
         show("no output was written")
         return 0

@@ -177,7 +177,7 @@ def participants_without_lack(
     reasons: dict[str, str] = {}
     for reason, lacking_labels in lacking.items():
         if people := [label for label in wanted if label in lacking_labels]:
-            number = counted(len(people), "participant")
+            number = counted(people, "participant")
             notes.append(f"left out: {number} with {reason} ({named(people)})")
             reasons |= dict.fromkeys(people, reason)
     whole = tuple(label for label in wanted if label not in reasons)
@@ -219,7 +219,7 @@ def read_rows(
             faulty.append(f"sub-{label}: {named(faults_of_row)}")
     if faulty:
         raise DatasetError(
-            f"{title} cannot be used for {counted(len(faulty), 'participant')}: "
+            f"{title} cannot be used for {counted(faulty, 'participant')}: "
             f"{named(faulty)}",
             expected=expected,
             remedy="remove the region for all participants, or name the other participants with "

@@ -84,7 +84,7 @@ def with_copies(
             labels_of[label] += labels_of[copy]
             labels_of |= dict.fromkeys(labels_of[copy], labels_of[label])
     if twice:
-        people = counted(len(twice), "participant")
+        people = counted(twice, "participant")
         remedy = "remove the copy"
         if options:
             remedy += f", or exclude it ({options})"
@@ -111,7 +111,7 @@ def copies_in_words(
     """Return sentences on people who have several labels, or cannot be compared with others."""
     lines = []
     if families.copies:
-        number = counted(len(families.copies), "time")
+        number = counted(families.copies, "time")
         equal = [
             " = ".join(f"sub-{label}" for label in labels) for labels in families.copies
         ]
@@ -126,7 +126,7 @@ def copies_in_words(
     ]
     if unknown and len(sketches) > 1:
         lines.append(
-            f"the {what} of {counted(len(unknown), 'participant')} cannot be compared with that of "
+            f"the {what} of {counted(unknown, 'participant')} cannot be compared with that of "
             f"others ({named(unknown)}), so their copies are not recognised"
         )
     return tuple(lines)
@@ -144,7 +144,7 @@ def _seen_in_words(reasons: Mapping[str, str], note: str = "") -> Iterator[str]:
             if reason_of_person == reason
         ]
         if labels:
-            people = counted(len(labels), "participant")
+            people = counted(labels, "participant")
             yield f"left out: {people}: the model was {words} ({named(labels)}){end}"
 
 

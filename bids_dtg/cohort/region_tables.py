@@ -174,7 +174,7 @@ class RegionTables:
     def lines(self) -> tuple[str, ...]:
         """The sentences: one for each reason, and the notes."""
         left_out = (
-            f"left out: {counted(len(titles), self.kind.noun)}: {reason} ({named(titles)})"
+            f"left out: {counted(titles, self.kind.noun)}: {reason} ({named(titles)})"
             for reason, titles in self.left_out.items()
         )
         return (*left_out, *dict.fromkeys(self.notes))

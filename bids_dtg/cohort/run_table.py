@@ -87,8 +87,7 @@ def robust_z(values: Float64, least_spread: float = 0.0) -> Float64:
     spread = _MAD_TO_SD * np.median(deviations) or _MEAN_AD_TO_SD * deviations.mean()
     if spread <= 1e-12 * max(abs(median), 1.0):
         return np.full(len(values), np.nan)
-    z: Float64 = (values - median) / max(spread, least_spread)
-    return z
+    return (values - median) / max(spread, least_spread)
 
 
 def quality_of(rows: Sequence[Row], measures: Iterable[QualityMetric]) -> RunQuality:

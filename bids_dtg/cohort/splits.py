@@ -57,7 +57,7 @@ def outside_split(
     left_out = [label for label in labels if label not in everybody]
     if not left_out:
         return ()
-    people = counted(len(left_out), "participant")
+    people = counted(left_out, "participant")
     return (f"not in {where}, left out: {people} ({named(left_out)})",)
 
 

@@ -183,7 +183,7 @@ def mirrored_gain(
     places = pairs[:, ::step].ravel()  # of one hemisphere, then of the other
     rois = np.flatnonzero(np.diag(roi_r) > 0)  # with signal
     if len(places) <= 2 * len(roi_r) or len(rois) < 3:
-        return float("nan")
+        return np.nan
     rows_of_segments = np.stack([r[np.ix_(rois, places)] for r in connectomes])
     rows = rows_of_segments.mean(axis=0, dtype=np.float64)
     maps_there = maps[np.ix_(rois, columns[places])].astype(np.float64)
@@ -191,13 +191,13 @@ def mirrored_gain(
     gains = mirrored - match
     gains = gains[np.isfinite(gains)]
     if len(gains) < 3:
-        return float("nan")
+        return np.nan
     error = gains.std(ddof=1) / np.sqrt(len(gains))
     mean_match = np.nanmean(match)
     if not mean_match > 0 or not error > 0:
-        return float("nan")
+        return np.nan
     if gains.mean() / error <= _LEAST_EVIDENCE:
-        return float("nan")
+        return np.nan
     return float(np.nanmean(mirrored) / mean_match - 1)
 
 

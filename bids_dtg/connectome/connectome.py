@@ -47,7 +47,7 @@ class Connectome:
     frames: int  # number of kept frames from which it was computed
     seconds: float  # duration of these frames
     # Kept frames minus degrees of freedom used by cleaning, including filters; NaN if unknown.
-    residual_dof: float = float("nan")
+    residual_dof: float = np.nan
     form: Form = MARGINAL  # the form of the values
     # (rois, rois), Pearson r of the ROI series; None if not kept
     roi_r: Float64 | None = None
@@ -152,9 +152,9 @@ class RunConnectomes:
     # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
     tsnr: Float32
     # Kept frames minus those used by cleaning; NaN if unknown.
-    residual_dof: float = float("nan")
+    residual_dof: float = np.nan
     # `hemispheres.homotopic_rank` of parcels; NaN if unknown.
-    homotopic_rank: float = float("nan")
+    homotopic_rank: float = np.nan
 
     def with_one_set(self) -> RunConnectomes:
         """Return the results of the set nearest to 50 ROIs; itself if there is only one set."""
@@ -189,13 +189,13 @@ class RunConnectomes:
         if not self.covered.any():
             return 0.0
         median = float(np.median(self.tsnr[self.covered]))
-        return median if abs(median) >= _LEAST_TSNR else float("nan")
+        return median if abs(median) >= _LEAST_TSNR else np.nan
 
     @property
     def reliability(self) -> float:
         """Median agreement of halves over covered voxels; NaN if none, or fewer than three ROIs."""
         if not self.covered.any() or len(self.roi_r) < 3:
-            return float("nan")
+            return np.nan
         return float(np.median(self.agreement[self.covered]))
 
 
@@ -343,10 +343,10 @@ def _homotopic_rank(moments: RunMoments) -> float:
     """Return `homotopic_rank` of parcels whose frames are held; else NaN."""
     voxels = moments.voxels
     if voxels.homotopic is None:
-        return float("nan")
+        return np.nan
     frames = moments.frames_or_sums(slice(0, voxels.grey_voxels))
     if isinstance(frames, tuple):  # sums
-        return float("nan")
+        return np.nan
     return homotopic_rank(frames, voxels.homotopic)
 
 
@@ -616,8 +616,7 @@ def roi_series(bold: Floats, maps: Floats) -> Float64:
     moments = _measure(bold, maps, None, None)
     weights = series_weights(moments)
     series = moments.features[:, : len(weights)] @ weights
-    centred: Float64 = series - series.mean(axis=0)
-    return centred
+    return series - series.mean(axis=0)
 
 
 def voxel_to_roi(

@@ -388,8 +388,7 @@ def _span(columns: Floats) -> Float64:
     centred = columns - columns.mean(axis=0)
     basis, triangle, _ = qr(centred, mode="economic", pivoting=True)
     rank = int(np.count_nonzero(np.abs(np.diag(triangle)) > RANK_TOLERANCE))
-    spanned: Float64 = basis[:, :rank]
-    return spanned
+    return basis[:, :rank]
 
 
 def _orthonormal(columns: Float64, first: Float64) -> tuple[Mask, Float64]:

@@ -126,8 +126,7 @@ class Form:
         """Return the correlations (rois, places) from which values (rois, places) were computed."""
         if not self.joint:
             return values
-        mixed: Floats = self._gram(roi_r).astype(values.dtype) @ values
-        return mixed
+        return self._gram(roi_r).astype(values.dtype) @ values
 
     def _gram(self, roi_r: Floats) -> Floats:
         """Return G + λ I, (rois, rois)."""

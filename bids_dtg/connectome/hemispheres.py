@@ -45,13 +45,13 @@ def symmetry(r: Floats, pairs: Indices) -> float:
     The mean; NaN if no row varies.
     """
     if len(pairs[0]) < 2:
-        return float("nan")
+        return np.nan
     correlations = []
     for row in r:
         first, second = standardised(row[pairs])
         correlations.append((first * second).sum())
     finite = np.array(correlations)[np.isfinite(correlations)]
-    return float(finite.mean()) if len(finite) else float("nan")
+    return float(finite.mean()) if len(finite) else np.nan
 
 
 def homotopic_rank(series: Floats, pairs: Indices) -> float:
@@ -85,7 +85,7 @@ def homotopic_rank(series: Floats, pairs: Indices) -> float:
     with_signal &= np.isfinite(right_series).all(axis=1)
     number = np.count_nonzero(with_signal)
     if number < _LEAST_HOMOTOPIC:
-        return float("nan")
+        return np.nan
     r = left_series[with_signal] @ right_series[with_signal].T
     homotopic = np.diagonal(r)
     less_than_of_right = np.count_nonzero(r < homotopic)

@@ -397,8 +397,7 @@ class RunMoments:
     def varying(self) -> Mask:
         """(voxels,), whether valid and not constant over the kept frames."""
         squares = self.squares.sum(axis=0)
-        varying: Mask = self.voxels.valid & (squares > 0)
-        return varying
+        return self.voxels.valid & (squares > 0)
 
     @property
     def solved(self) -> Mask:
@@ -468,5 +467,4 @@ def ratio(numerator: Floats, denominator: Floats) -> Float64:
     """
     defined = denominator > 0
     numerator = np.where(defined, numerator, 0.0)
-    quotient: Float64 = numerator / np.where(defined, denominator, 1.0)
-    return quotient
+    return numerator / np.where(defined, denominator, 1.0)

@@ -242,8 +242,7 @@ def fisher_z(correlation: Floats) -> Float64:
     r = np.asarray(correlation, np.float64)
     inside = np.abs(r) < 1
     np.fill_diagonal(inside, False)
-    z: Float64 = np.arctanh(np.where(inside, r, np.nan))
-    return z
+    return np.arctanh(np.where(inside, r, np.nan))
 
 
 def mean_edges(edges: Sequence[Float64], weights: Sequence[float]) -> Float64:
@@ -271,8 +270,7 @@ def mean_edges(edges: Sequence[Float64], weights: Sequence[float]) -> Float64:
     """
     masked = np.ma.masked_invalid(np.stack(edges))
     mean: Any = np.ma.average(masked, axis=0, weights=weights)
-    filled: Float64 = mean.filled(np.nan)
-    return filled
+    return mean.filled(np.nan)
 
 
 def upper_edges(matrices: Values) -> Values:

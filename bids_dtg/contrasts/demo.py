@@ -154,7 +154,7 @@ def write_people(
             )
             lane.finish(f"written in {time.perf_counter() - start:.0f} s")
             board.advance()
-        board.note(f"{counted(len(people), 'simulated participant')} in {folder}")
+        board.note(f"{counted(people, 'simulated participant')} in {folder}")
 
 
 def _map_path(

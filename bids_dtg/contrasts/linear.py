@@ -197,7 +197,7 @@ def fit(
         lattice, homologues = places.lattice(places.block_edge), Homologues.of(places)
         fitted = fit_people(training, sets, lattice, homologues)
     report(
-        f"linear model: fitted on {counted(len(training), 'participant')}, each left out in turn; "
+        f"linear model: fitted on {counted(training, 'participant')}, each left out in turn; "
         f"shrinkage {fitted.record['linear']['strength']:.3g}"
     )
     return fitted

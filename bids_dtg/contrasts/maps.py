@@ -35,7 +35,7 @@ class Estimate:
     n_segments: int  # segments of rest that were averaged
     seconds: float  # rest used, after censoring
     # Residual degrees of freedom, by which segments are weighted; NaN: weighted by seconds
-    residual_dof: float = float("nan")
+    residual_dof: float = np.nan
     # (contrasts, voxels), half-widths of the 90 % prediction intervals; None: the model has none
     half_widths: Float32 | None = None
 
@@ -125,7 +125,7 @@ class MapAverage:
         maps: Float32,
         *,
         seconds: float,
-        residual_dof: float = float("nan"),
+        residual_dof: float = np.nan,
         data: Mask | None = None,
     ) -> None:
         """Add the maps (contrasts, voxels) of one segment of rest.
@@ -178,5 +178,5 @@ class MapAverage:
             values=self.mean,
             n_segments=self._count,
             seconds=self._seconds,
-            residual_dof=self._dof if self._by_dof else float("nan"),
+            residual_dof=self._dof if self._by_dof else np.nan,
         )

@@ -38,10 +38,10 @@ class Person:
     # Measured maps (contrasts, voxels) of a session, NaN: not measured; a second one is a retest.
     sessions: tuple[Floats, ...]
     form: Form = MARGINAL  # of the connectomes
-    minutes: float = float("nan")  # of rest in all segments together; NaN: not known
-    residual_dof: float = float("nan")  # in all segments together; NaN: not known
+    minutes: float = np.nan  # of rest in all segments together; NaN: not known
+    residual_dof: float = np.nan  # in all segments together; NaN: not known
     # Mean framewise displacement of the rest; NaN: not known.
-    fd_mm: float = float("nan")
+    fd_mm: float = np.nan
     # Factor of the deviation of predicted maps, as of `Connectome`.
     deviation: float = 1.0
 

@@ -76,8 +76,7 @@ class Components:
             (..., edges), see `edges_of`.
         """
         centred = np.asarray(edges, np.float64) - self.mean
-        scores: Float64 = centred @ self.loadings.T / self.sd
-        return scores
+        return centred @ self.loadings.T / self.sd
 
     def retest(self, first: Floats, again: Floats) -> tuple[float, ...]:
         """Return the ICC(A,1) of each score between two sessions of the same people.

@@ -230,7 +230,7 @@ def _report(
     show(f"{headings[0]}{'':4}{'a':>8}{'f':>8}{headings[3]:>10}")
     for name, *rhos in rows:
         show(f"  {name:54}{rhos[0]:8.2f}{rhos[1]:8.2f}{rhos[2]:10.2f}")
-    participants = counted(len(networks.people), "SIMULATED participant")
+    participants = counted(networks.people, "SIMULATED participant")
     write_demo(
         out,
         "Demo: the published network and the truth",

@@ -22,8 +22,7 @@ _ROUNDING = 1e-12  # relative tolerance, so that a surrogate equal to the map re
 
 
 def _in_strength(networks: Networks) -> Floats:
-    strength: Floats = networks.weights.sum(axis=2)
-    return strength
+    return networks.weights.sum(axis=2)
 
 
 def _centrality(networks: Networks) -> Floats:
@@ -31,8 +30,7 @@ def _centrality(networks: Networks) -> Floats:
     eigenvalues, vectors = np.linalg.eig(networks.weights.astype(np.float64))
     largest = eigenvalues.real.argmax(axis=1)[:, None, None]
     leading = np.take_along_axis(vectors, largest, axis=2)[..., 0]
-    centrality: Floats = np.abs(leading.real)
-    return centrality
+    return np.abs(leading.real)
 
 
 def _component(networks: Networks, number: int) -> Floats:
@@ -211,8 +209,7 @@ def _explained(x: Floats, maps: Floats) -> Floats:
     z = (values / np.where(spread > 0, spread, np.nan)).T
     coefficients, _, rank, _ = np.linalg.lstsq(centred, z, rcond=None)
     unexplained = np.square(z - centred @ coefficients).mean(axis=0)
-    adjusted: Floats = 1.0 - unexplained * (len(x) - 1) / (len(x) - int(rank) - 1)
-    return adjusted
+    return 1.0 - unexplained * (len(x) - 1) / (len(x) - int(rank) - 1)
 
 
 def unmirrored(feature: Floats, pairs: Pairs) -> Indices:

@@ -269,7 +269,7 @@ def _train(
     return Restart(
         seed=seed + number,
         elbo=last["elbo"],
-        held_out_elbo=last.get("held_out_elbo", float("nan")),
+        held_out_elbo=last.get("held_out_elbo", np.nan),
         history=tuple(best.history),
         state=best.state_of("model"),
     )

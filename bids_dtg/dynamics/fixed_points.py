@@ -110,8 +110,7 @@ class Field:
         jacobian = np.einsum("rna,nmb->rnamb", by_network, coupling)
         regions = np.arange(self.regions)
         jacobian[:, regions, :, regions] += (gain @ self._state_weight).swapaxes(0, 1)
-        whole: Floats = jacobian.reshape(len(states), self.dimension, self.dimension)
-        return whole
+        return jacobian.reshape(len(states), self.dimension, self.dimension)
 
     def _activity(self, states: Floats, case: Indices) -> Floats:
         """Return the activity of the hidden layer, (rows, regions, hidden)."""
@@ -123,8 +122,7 @@ class Field:
 
 
 def _array(tensor: Tensor) -> Floats:
-    values: Floats = tensor.detach().cpu().double().numpy()
-    return values
+    return tensor.detach().cpu().double().numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,20 +138,17 @@ class FixedPoints:
     @property
     def stable_flow(self) -> Mask:
         """(points,): whether each is stable under the differential equation x' = f(x)."""
-        stable: Mask = np.all(np.real(self.eigenvalues) < 0, axis=1)
-        return stable
+        return np.all(np.real(self.eigenvalues) < 0, axis=1)
 
     @property
     def stable_map(self) -> Mask:
         """(points,): whether each is stable under the trained map, x + f(x)."""
-        stable: Mask = (np.abs(1.0 + self.eigenvalues) < 1.0).all(axis=1)
-        return stable
+        return (np.abs(1.0 + self.eigenvalues) < 1.0).all(axis=1)
 
     @property
     def rotates(self) -> Mask:
         """(points,): whether some eigenvalues are complex."""
-        rotates: Mask = (np.abs(self.eigenvalues.imag) > 1e-9).any(axis=1)
-        return rotates
+        return (np.abs(self.eigenvalues.imag) > 1e-9).any(axis=1)
 
     def number(self, counted: Mask | None = None) -> Indices:
         """Return the number of fixed points of each case, (cases,).

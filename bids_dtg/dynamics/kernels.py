@@ -569,8 +569,7 @@ def transition_squares(
     """
     biases = bias.unsqueeze(1).expand(-1, inputs.shape[-1])
     tensors = [t.contiguous() for t in (inputs, hidden, constant, out, biases)]
-    total: Tensor = _Squares.apply(*tensors)  # type: ignore[no-untyped-call]
-    return total
+    return _Squares.apply(*tensors)  # type: ignore[no-untyped-call]
 
 
 class _Squares(torch.autograd.Function):

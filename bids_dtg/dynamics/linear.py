@@ -46,7 +46,7 @@ class LagCovariances:
 
     values: Float64  # (lags + 1, regions, regions), lag by lag; the row's region is the later one
     frames: int  # number of kept frames
-    dof: float = float("nan")  # degrees of freedom left after cleaning; NaN: not known
+    dof: float = np.nan  # degrees of freedom left after cleaning; NaN: not known
 
     def __post_init__(self) -> None:
         shape = self.values.shape
@@ -60,7 +60,7 @@ class LagCovariances:
 
     @classmethod
     def of(
-        cls, series: Floats, keep: Mask | None = None, dof: float = float("nan")
+        cls, series: Floats, keep: Mask | None = None, dof: float = np.nan
     ) -> LagCovariances:
         """Return the covariances of a session, each region with variance 1.
 
@@ -319,7 +319,7 @@ class TrainingPerson:
         keep: Mask | None = None,
         again: LagCovariances | None = None,
         *,
-        dof: float = float("nan"),
+        dof: float = np.nan,
     ) -> TrainingPerson:
         """Return the person with a session (regions, frames), as `LagCovariances.of` reads it.
 
@@ -463,16 +463,14 @@ def _toeplitz(covariances: Floats, order: int) -> Float64:
 
 def _correlations(covariance: Float64) -> Float64:
     sd = np.sqrt(covariance.diagonal())
-    r: Float64 = covariance / (sd * sd[:, None])
-    return r
+    return covariance / (sd * sd[:, None])
 
 
 def _root(covariance: Floats) -> Float64:
     """Return the symmetric square root of a positive definite matrix."""
     variances, axes = np.linalg.eigh(covariance)
     sds = np.sqrt(np.maximum(variances, np.finfo(float).tiny))
-    root: Float64 = (axes * sds) @ axes.T
-    return root
+    return (axes * sds) @ axes.T
 
 
 def _density_of(process: LinearProcess, session: LagCovariances) -> float:

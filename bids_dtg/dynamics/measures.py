@@ -187,8 +187,7 @@ def ks_distance(shares: Floats, references: Floats) -> Floats:
     >>> float(ks_distance(np.array([0.0, 0.5, 1.0]), np.array([0.2, 0.9, 1.0])))
     0.4
     """
-    distances: Floats = np.abs(shares - references).max(axis=-1)
-    return distances
+    return np.abs(shares - references).max(axis=-1)
 
 
 def spectra(series: Floats, tr_seconds: float) -> tuple[Floats, Floats]:
@@ -235,8 +234,7 @@ def low_power(series: Floats, tr_seconds: float) -> Floats:
     array([0.2])
     """
     frequencies, power = spectra(series, tr_seconds)
-    low: Floats = power[..., frequencies < LOW_HZ].sum(axis=-1) * frequencies[1]
-    return low
+    return power[..., frequencies < LOW_HZ].sum(axis=-1) * frequencies[1]
 
 
 def zero_crossings(series: Floats) -> Floats:
@@ -272,8 +270,7 @@ def autocorrelation(series: Floats) -> Floats:
     array([-0.75])
     """
     unit = unit_length(series)
-    r: Floats = np.einsum("...t,...t->...", unit[..., 1:], unit[..., :-1])
-    return r
+    return np.einsum("...t,...t->...", unit[..., 1:], unit[..., :-1])
 
 
 def _shares(values: Floats) -> Floats:
@@ -282,5 +279,4 @@ def _shares(values: Floats) -> Floats:
     steps = (values.astype(np.float64) - FCD_GRID[0]) / step
     bins = np.ceil(steps - 1e-9).astype(np.intp)
     counts = np.bincount(np.clip(bins, 0, len(FCD_GRID) - 1), minlength=len(FCD_GRID))
-    shares: Floats = np.cumsum(counts) / len(values)
-    return shares
+    return np.cumsum(counts) / len(values)

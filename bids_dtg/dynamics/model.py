@@ -81,8 +81,7 @@ class Transition(nn.Module):
         """
         constant = self.constant(region, person)
         hidden = self.activity(state, constant, network, external).relu_()
-        change: Tensor = self.out(hidden)
-        return change
+        return self.out(hidden)
 
     @property
     def columns(self) -> tuple[Tensor, ...]:

@@ -73,7 +73,7 @@ class PeopleSeries:
 
     def dof_of(self, row: int) -> float:
         """Return a person's degrees of freedom; NaN: not known."""
-        return float("nan") if self.dof is None else float(self.dof[row])
+        return np.nan if self.dof is None else float(self.dof[row])
 
     def of(self: Some, people: Sequence[str]) -> Some:
         """Return some people, in the given order."""

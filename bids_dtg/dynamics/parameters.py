@@ -46,8 +46,7 @@ def latent_kl(mean: Floats, sd: Floats) -> Floats:
     >>> latent_kl(np.array([0.0, 1.0]), np.array([1.0, 1.0]))
     array([0. , 0.5])
     """
-    kl: Floats = (sd**2 + mean**2 - 1.0) / 2.0 - np.log(sd)
-    return kl
+    return (sd**2 + mean**2 - 1.0) / 2.0 - np.log(sd)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +64,7 @@ class Alignment:
         >>> Alignment(np.array([1, 0]), np.array([-1.0, 1.0])).apply(np.array([3.0, 5.0]))
         array([-5.,  3.])
         """
-        aligned: Floats = theta[..., self.order] * self.signs
-        return aligned
+        return theta[..., self.order] * self.signs
 
 
 def align(theta: Floats, kl: Floats, features: Mapping[str, Floats]) -> Alignment:
@@ -220,8 +218,7 @@ def typical_input(networks: Networks) -> Floats:
     """
     inputs = networks.network_input.reshape(-1, networks.frames)
     power = np.square(inputs).mean(axis=1)
-    series: Floats = inputs[np.argsort(power)[int(_QUANTILE * len(power))]]
-    return series
+    return inputs[np.argsort(power)[int(_QUANTILE * len(power))]]
 
 
 def _draw(

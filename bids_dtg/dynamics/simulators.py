@@ -108,8 +108,7 @@ class Hopf:
         leaving = self.weights.sum(axis=2)[:, None, None] * state
         coupling = self.coupling[:, :, None, None]
         rotation = growth * state + speed * turned
-        velocity: Float64 = rotation + coupling * (arriving - leaving)
-        return velocity
+        return rotation + coupling * (arriving - leaving)
 
 
 def simulate_hopf(network: Hopf, initial: Float64, noise: Iterable[Float64]) -> Float64:

@@ -242,10 +242,7 @@ def one_blas_thread() -> AbstractContextManager[object]:
     BLAS threads spin while they wait for each other. Next to a thread that decompresses, they made
     a pass on two cores 1.5 times slower, and ten times slower on a machine with other work.
     """
-    limits: AbstractContextManager[object] = _libraries(len(sys.modules)).limit(
-        limits=1, user_api="blas"
-    )
-    return limits
+    return _libraries(len(sys.modules)).limit(limits=1, user_api="blas")
 
 
 @lru_cache(maxsize=1)

@@ -481,8 +481,7 @@ class MeanFrame:
     @property
     def stored(self) -> Float32:
         """(file voxels,), before scaling; values that are not finite count as 0."""
-        mean: Float32 = self._sum / np.float32(max(1, self.frames))
-        return mean
+        return self._sum / np.float32(max(1, self.frames))
 
     def at(self, sampling: Sampling) -> Float32:
         """Return the mean at voxels, scaled: (voxels,)."""

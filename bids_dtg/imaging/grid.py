@@ -144,8 +144,7 @@ def grid_over(
 def voxel_sizes_mm(affine: Floats) -> Float64:
     """Return the voxel size along i, j, k, (3,), of an affine (4, 4)."""
     steps = np.asarray(affine, np.float64)[:3, :3]
-    sizes: Float64 = np.sqrt((steps**2).sum(axis=0))
-    return sizes
+    return np.sqrt((steps**2).sum(axis=0))
 
 
 def voxel_edge_mm(affine: Floats) -> float:
@@ -176,5 +175,4 @@ def apply_affine(affine: Affine, points: Values) -> Points:
     >>> apply_affine(np.diag([2.0, 2.0, 2.0, 1.0]), np.array([[1, 0, 3]]))
     array([[2., 0., 6.]])
     """
-    mapped: Points = points @ affine[:3, :3].T + affine[:3, 3]
-    return mapped
+    return points @ affine[:3, :3].T + affine[:3, 3]

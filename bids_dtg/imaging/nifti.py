@@ -528,8 +528,7 @@ def read_mask(path: Path, grid: Grid) -> Mask:
         values.shape, affine, grid, voxels, name=str(path)
     )
     inside = sampling.sample(values) > 0.5
-    mask: Mask = inside.reshape(grid.shape)
-    return mask
+    return inside.reshape(grid.shape)
 
 
 def lies_on_lattice(path: Path, grid: Grid) -> bool:

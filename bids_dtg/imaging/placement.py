@@ -142,8 +142,7 @@ class Placement:
         # First, as it refuses files of several volumes.
         values, _ = read_mask_values(path)
         sampling, _ = self.in_file(read_header(path), "linear")
-        inside: Mask = sampling.sample(values) > 0.5
-        return inside
+        return sampling.sample(values) > 0.5
 
 
 @lru_cache(maxsize=1)

@@ -222,8 +222,7 @@ class VoxelPlaces:
     def _positions_in_file(self) -> Indices:
         """(voxels,), flat positions in the grid where i is fastest."""
         index = np.unravel_index(self.positions, self.grid.shape)
-        positions: Indices = np.ravel_multi_index(index, self.grid.shape, order="F")
-        return positions
+        return np.ravel_multi_index(index, self.grid.shape, order="F")
 
     def mirror(self) -> Indices:
         """Return the voxel nearest to the mirror position (-x, y, z), (voxels,); -1 if none."""

@@ -216,8 +216,7 @@ class LinearSampling(Sampling):
 
     def share_in(self, neighbours: Mask) -> Float32:
         """Return the share (voxels,) of each point's weights in some of the needed voxels."""
-        share: Float32 = self._matrix @ neighbours.astype(np.float32)
-        return share
+        return self._matrix @ neighbours.astype(np.float32)
 
     def averaged(self, weights: Any) -> LinearSampling:
         """Return a sampling of weighted means of the points, by sparse weights (means, points)."""
@@ -347,8 +346,7 @@ def sparse_weights(
 def outer_weights(first: Values, second: Values, third: Values) -> Values:
     """Multiply weights of points along three axes, each (points, n), to (points, n, n, n)."""
     plane = first[:, :, None, None] * second[:, None, :, None]
-    weights: Values = plane * third[:, None, None, :]
-    return weights
+    return plane * third[:, None, None, :]
 
 
 def scale(values: Float32, slope: float, inter: float) -> None:

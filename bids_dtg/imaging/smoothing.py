@@ -83,8 +83,7 @@ class MaskedSmoothing:
         smooth_planes = volume.reshape(count_i, -1)  # the volume is not needed any more
         for slab, source in _slabs(band_i):
             np.matmul(band_i[slab, source], planes[source], out=smooth_planes[slab])
-        smoothed: Float32 = volume.reshape(-1)[self._places]
-        return smoothed
+        return volume.reshape(-1)[self._places]
 
 
 def _band(count: int, sd: float) -> Float32:
@@ -94,8 +93,7 @@ def _band(count: int, sd: float) -> Float32:
     weights = np.exp(-0.5 * (distance / sd) ** 2)
     weights[distance > int(_TRUNCATE * sd + 0.5)] = 0.0
     largest_sum = weights.sum(axis=1).max()
-    band: Float32 = np.asarray(weights / largest_sum, np.float32)
-    return band
+    return np.asarray(weights / largest_sum, np.float32)
 
 
 def _slabs(band: Float32) -> list[tuple[slice, slice]]:

@@ -253,8 +253,7 @@ def _read_hdf5(path: Path) -> list[Part]:
     def numbers(group: Any, names: tuple[str, ...]) -> Floats:
         for name in names:
             if name in group:
-                values: Floats = member(group, name)[()]
-                return values
+                return member(group, name)[()]
         return np.zeros(0)  # of an identity or a composite
 
     with h5py.File(path, "r") as file:

@@ -452,8 +452,7 @@ def _stated_bytes(file: Any) -> int | None:
     shape, _, dtype = read_header(file)
     if dtype.hasobject:
         return None
-    size: int = file.tell() + math.prod(shape) * dtype.itemsize
-    return size
+    return file.tell() + math.prod(shape) * dtype.itemsize
 
 
 def _rows(people: StoredArray) -> dict[str, int]:

@@ -48,13 +48,13 @@ def read_region_maps(
     is_unique = len(rows) == len(table.rows) and not table.twice()
     if len(table.header) < 2 or not is_unique:
         raise SettingsError(
-            f"{path} has {counted(len(table.header), 'column')} ({named(table.header)}) and names "
-            f"{len(rows)} regions in {counted(len(table.rows), 'row')}",
+            f"{path} has {counted(table.header, 'column')} ({named(table.header)}) and names "
+            f"{len(rows)} regions in {counted(table.rows, 'row')}",
             expected=f"{_OPTION}: a column of unique region names, and one column per map",
         )
     if missing := [name for name in regions if name not in rows]:
         raise SettingsError(
-            f"{path} lacks {counted(len(missing), 'region')} ({named(missing)}); its first column "
+            f"{path} lacks {counted(missing, 'region')} ({named(missing)}); its first column "
             f"has {named(list(rows))}",
             expected=f"{_OPTION}: the names of the regions of --input-arrays",
         )

@@ -329,7 +329,7 @@ def choose_participants(
     absent = DatasetError(
         f"{root} has no participant {', '.join(missing)}",
         expected=f"e.g. {', '.join(examples or present[:5])} "
-        f"({counted(len(present), 'participant')} there)",
+        f"({counted(present, 'participant')} there)",
         remedy=f"--participant-label {' '.join(examples or present[:1])}, or leave it out for all",
     )
     if not chosen:

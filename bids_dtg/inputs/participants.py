@@ -244,7 +244,7 @@ class Column:
             for label in coded:
                 del texts[label]
             if coded:
-                people = f"{counted(len(coded), 'participant')} without a value"
+                people = f"{counted(coded, 'participant')} without a value"
                 notes.append(
                     f"{self.name}: {code} is a code of missing values in {file.name} ({why}), "
                     f"{people}"
@@ -378,7 +378,7 @@ class ParticipantsTable:
         strangers = sorted(set(self.labels) - set(labels))
         if not strangers:
             return None
-        count = counted(len(strangers), "participant")
+        count = counted(strangers, "participant")
         without = f"{count} in the table without maps here"
         return f"{self.path}: {without} ({named(strangers)})"
 
@@ -643,8 +643,8 @@ class Families:
         if not families:
             why = self.trouble or self.absent
             return f"families: none are known ({why}): {unknown}{noted}"
-        number = counted(len(members), "family", "families")
-        words = f"{counted(len(families), 'participant')} in {number}"
+        number = counted(members, "family", "families")
+        words = f"{counted(families, 'participant')} in {number}"
         rest = len(labels) - len(families)
         alone = f"; {rest} without a family count as unrelated" if rest else ""
         return f"{words} ({self.source}){alone}{noted}"

@@ -380,7 +380,7 @@ def _unequal_runs(maps: Sequence[StatMap]) -> str:
             what = counted(number, "run") if number else "an unknown number of runs"
             maps_of_number = by_number[number]
             labels = sorted(f"sub-{statmap.participant}" for statmap in maps_of_number)
-            people = f"{counted(len(labels), 'participant')} ({named(labels)})"
+            people = f"{counted(labels, 'participant')} ({named(labels)})"
             groups.append(f"{what} of {people}")
         (first_map, *_), *_ = by_number.values()
         return f"{first_map.contrast} has {', '.join(groups)}"
@@ -418,7 +418,7 @@ def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
     """Describe the files of the targets: their number, and an example."""
     maps = [statmap for person in people for statmap in person.target.values()]
     return (
-        f"{counted(len(maps), f'{statistic} map')} of {counted(len(people), 'participant')}, such "
+        f"{counted(maps, f'{statistic} map')} of {counted(people, 'participant')}, such "
         f"as {maps[0].files[statistic].name}"
     )
 

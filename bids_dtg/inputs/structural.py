@@ -356,9 +356,7 @@ def weight_notes(values: Float64, regions: Sequence[str]) -> list[str]:
     alone = [regions[row] for row in rows_alone]
     notes = []
     if alone:
-        notes.append(
-            f"{counted(len(alone), 'region')} without connections ({named(alone)})"
-        )
+        notes.append(f"{counted(alone, 'region')} without connections ({named(alone)})")
     if (np.diag(values) == 1).all() and values.max() <= 1:
         notes.append(
             "the diagonal is 1 and no weight is larger: are these correlations?"

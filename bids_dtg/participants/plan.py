@@ -85,7 +85,7 @@ class Plan:
             return [f"{self.title}: would fail: {line}" for line in self.refused]
         fault, *further = self.faults
         if further:
-            number = counted(len(further), "further fault")
+            number = counted(further, "further fault")
             fault += f" ({number}: -v names all)"
         return [f"{self.title}: would fail: {fault}"]
 
@@ -122,7 +122,7 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
     show(*note_on_other_combine(request, titles))
     if len(request.participants) > 1:
         show(*reasons.in_words())
-    people = counted(len(request.participants), "participant")
+    people = counted(request.participants, "participant")
     show(f"{people}, {failed} would fail; no output was written")
     return failed + (request.absent is not None)
 

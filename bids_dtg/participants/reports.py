@@ -149,8 +149,7 @@ class Reports:
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
         if line := process.stdout.readline():
-            error: str | None = json.loads(line)
-            return error
+            return json.loads(line)
         self._end()  # the next request starts it again
         return f"its process died: {describe_end(process.returncode)}"
 
@@ -285,7 +284,7 @@ def verify_participants(settings: Settings) -> int:
     again = "; run participant again without --verify to remake damaged files"
     remedy = again if damaged else ""
     say(
-        f"{counted(len(labels), 'participant')} checked, {damaged} incomplete or damaged{remedy}"
+        f"{counted(labels, 'participant')} checked, {damaged} incomplete or damaged{remedy}"
     )
     return damaged + (absent is not None)
 
@@ -305,5 +304,5 @@ def _is_whole(
     elif damaged:
         show(f"sub-{label}: damaged: {', '.join(damaged)}")
     else:
-        show(f"sub-{label}: complete ({counted(len(titles), 'set')} of {results})")
+        show(f"sub-{label}: complete ({counted(titles, 'set')} of {results})")
     return bool(titles) and not damaged

@@ -96,8 +96,7 @@ def _block_means(volume: NDArray[np.generic], block: int) -> Float32:
     padded = np.pad(volume.astype(np.float32), padding)
     i, j, k = (voxels // block for voxels in padded.shape)
     blocks = padded.reshape(i, block, j, block, k, block)
-    means: Float32 = blocks.mean(axis=(1, 3, 5))
-    return means
+    return blocks.mean(axis=(1, 3, 5))
 
 
 @functools.cache
@@ -127,8 +126,7 @@ def _smooth(values: Float32, axis: int) -> Float32:
     for shift, weight in enumerate(_SMOOTHING):
         along_axis = slice(shift, shift + voxels)
         weighted.append(weight * padded[(slice(None),) * axis + (along_axis,)])
-    smoothed: Float32 = weighted[0] + weighted[1] + weighted[2]
-    return smoothed
+    return weighted[0] + weighted[1] + weighted[2]
 
 
 _LATTICE_BLOCK = 4  # 8 mm
@@ -174,8 +172,7 @@ class SmoothField:
         along_i = np.tensordot(noise, weights_i, axes=(1, 1))  # n, nodes, nodes, i
         along_ij = np.tensordot(along_i, weights_j, axes=(1, 1))  # n, nodes, i, j
         nodes_last = along_ij.transpose(0, 2, 3, 1)
-        fields: Float32 = np.matmul(nodes_last, weights_k.T)
-        return fields  # n, i, j, k
+        return np.matmul(nodes_last, weights_k.T)  # n, i, j, k
 
     def draw(self, rng: np.random.Generator, n: int) -> Float32:
         """Draw n fields, (n, i, j, k)."""

@@ -265,8 +265,7 @@ def _mean_image(
     """Return the mean image (i, j, k), with the person's own bias field."""
     bias = 1.0 + 0.03 * field.draw(rng, 1)[0]
     tissue = _GREY_INTENSITY - _T1_INTENSITY * anatomy.intensity
-    image: Float32 = tissue * bias * anatomy.brain
-    return image
+    return tissue * bias * anatomy.brain
 
 
 def _motion_maps(mean: Float32, anatomy: Anatomy) -> Float32:
@@ -301,8 +300,7 @@ def _drifts(frames: int, rng: np.random.Generator) -> Float64:
     """Draw three slow time courses, (frames, 3), from a line, a parabola and a half wave."""
     time = np.linspace(-1.0, 1.0, frames)
     shapes = np.stack([time, time**2 - 1.0 / 3.0, np.cos(np.pi * time)], axis=1)
-    drifts: Float64 = shapes @ rng.standard_normal((3, 3))
-    return drifts
+    return shapes @ rng.standard_normal((3, 3))
 
 
 # --- files

@@ -147,8 +147,7 @@ def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
 
 def trained_on(sidecar: Mapping[str, Any]) -> int | None:
     """Return the number of people on whom a result's model was trained; None if unknown."""
-    people: int | None = sidecar.get("ModelTraining", {}).get("Participants")
-    return people
+    return sidecar.get("ModelTraining", {}).get("Participants")
 
 
 def training_people(sidecar: Mapping[str, Any]) -> str:

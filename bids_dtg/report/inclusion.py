@@ -85,10 +85,10 @@ def decision_lines(decisions: Decisions, labels: Collection[str]) -> list[str]:
             left_out.append(f"sub-{label}")
     lines = []
     if left_out:
-        number = counted(len(left_out), "participant")
+        number = counted(left_out, "participant")
         lines.append(f"{FILE} leaves out {number}: {', '.join(left_out)}")
     if unknown:
-        number = counted(len(unknown), "participant")
+        number = counted(unknown, "participant")
         lines.append(f"{FILE} names {number} without results here: {named(unknown)}")
     return lines
 
@@ -112,7 +112,7 @@ def split_by_inclusion(
             why = f"left out by {FILE}" + (f": {reason}" if reason else "")
             left_out.append((average.title, why))
     if left_out and not included:
-        number = counted(len(left_out), "set")
+        number = counted(left_out, "set")
         raise DatasetError(
             f"{FILE} leaves out everybody who has maps ({number})",
             remedy="include at least one participant, or remove the file",

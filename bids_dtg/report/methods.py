@@ -199,15 +199,13 @@ def _outside_masks(runs: Iterable[RestRun]) -> str:
     if True not in has_mask:
         return ""
     key = "outside_some_masks" if False in has_mask else "outside_masks"
-    words: str = _SENTENCES[key]
-    return words
+    return _SENTENCES[key]
 
 
 def _dropped_frames(dummy_scans: str, cleaned_here: bool) -> str:
     """Return the sentence on initial frames."""
     if dummy_scans == "auto":
-        sentence: str = _SENTENCES["flagged" if cleaned_here else "none_flagged"]
-        return sentence
+        return _SENTENCES["flagged" if cleaned_here else "none_flagged"]
     number = int(dummy_scans)
     sentence = _SENTENCES["dropped" if number else "none_dropped"]
     return sentence.format(number=number)

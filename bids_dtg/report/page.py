@@ -147,7 +147,7 @@ def render(
         name: Markup((FOLDER / "static" / name).read_text("utf-8"))
         for name in ("report.css", "report.js", "rows.js", "surfaces.js", "viewer.js")
     }
-    page: str = load_template(template).render(
+    return load_template(template).render(
         title=title,
         links=links,
         static=static,
@@ -156,7 +156,6 @@ def render(
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         **facts,
     )
-    return page
 
 
 def sentences(template: str, **facts: Any) -> str:

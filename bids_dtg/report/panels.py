@@ -318,9 +318,7 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     text = f"Share of each parcel's voxels that have signal: {shares.mean():.1%} on average; "
     text += f"{(shares >= 1).sum()} of {len(shares)} parcels have it in all voxels."
     if lost := lost_parcels(run):
-        text += (
-            f" Without a series, for lack of signal: {counted(len(lost), 'parcel')}."
-        )
+        text += f" Without a series, for lack of signal: {counted(lost, 'parcel')}."
     table_of_worst = Table(
         "", ("Parcels with least signal", "Voxels with signal"), worst
     )
@@ -345,7 +343,9 @@ def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
         named = ", ".join(lost[:_NAMED])
         if len(lost) > _NAMED:
             named += f" and {len(lost) - _NAMED} more"
-        text = f"{counted(len(lost), 'parcel')} without a series, for lack of signal: {named}"
+        text = (
+            f"{counted(lost, 'parcel')} without a series, for lack of signal: {named}"
+        )
         yield Flag("warning", text, run.title)
 
 

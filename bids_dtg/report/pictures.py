@@ -38,14 +38,12 @@ class Scale:
             [[*bytes.fromhex(stop[1:])] for stop in self.stops], np.float64
         )
         columns = [np.interp(steps, range(len(stops)), channel) for channel in stops.T]
-        table: Pixels = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
-        return table
+        return np.rint(np.stack(columns, axis=1)).astype(np.uint8)
 
     def paint(self, values: Floats) -> Pixels:
         """Turn values from 0 to 1 (clipped) into colours, (..., 3)."""
         shares = np.clip(np.nan_to_num(values), 0, 1)
-        painted: Pixels = self.table[np.rint(shares * 255).astype(np.intp)]
-        return painted
+        return self.table[np.rint(shares * 255).astype(np.intp)]
 
     @property
     def css(self) -> str:

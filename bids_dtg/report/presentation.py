@@ -165,5 +165,4 @@ def presentation_of(dataset: DerivativeDataset) -> Presentation:
             expected=err.expected,
             remedy="use the version of bids_dtg that made it, or a later one",
         ) from err
-    presentation: Presentation = workflow.presentation()
-    return presentation
+    return workflow.presentation()

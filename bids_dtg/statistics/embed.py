@@ -146,9 +146,7 @@ def run_embed(settings: Settings) -> int:
     levels = _levels(people)
     sources = find_features(people)
     if settings.behaviour.dry_run:
-        return print_plan(
-            sources, [f"would lay out {counted(len(people), 'participant')}"]
-        )
+        return print_plan(sources, [f"would lay out {counted(people, 'participant')}"])
     if umap_is_missing():
         say(
             f"no UMAP: {install_line('umap')} adds it; principal components do not need it"
@@ -194,7 +192,7 @@ def _layouts(
     together: PeopleProducts | None = None  # summed over contrasts
     columns, tables = 0, list[FeatureTable]()
     for number, table in enumerate(source.tables(people.of(drawn), folder), 1):
-        participants = counted(len(table.labels), "participant")
+        participants = counted(table.labels, "participant")
         say(f"{number} of {count}: {table.title}, {participants}")
         with_any_contrast.update(table.labels)
         contrast_products = table.labels, products(table.values)
@@ -205,7 +203,7 @@ def _layouts(
     labels, total = together or ((), np.zeros((0, 0)))
     note_incomplete(people, source.kind, with_any_contrast, labels)
     if len(labels) < _FEWEST or not np.trace(total) > 0:
-        say(f"no layout: {source.kind.words} of {counted(len(labels), 'participant')}")
+        say(f"no layout: {source.kind.words} of {counted(labels, 'participant')}")
         return
     complete = people.of(labels)
     groupings = {
@@ -224,7 +222,7 @@ def _drawn(people: GroupParticipants, source: FeatureSource) -> list[str]:
     most = _MOST_PEOPLE if count == 1 or not source.names else _MOST_MAPS // count
     if len(labels) <= most:
         return labels
-    number = counted(len(labels), "participant")
+    number = counted(labels, "participant")
     say(f"laid out: {most} of {number}, drawn with seed {seed}")
     rng = np.random.default_rng(seed)
     drawn = rng.choice(labels, max(most, _FEWEST), replace=False)
@@ -279,7 +277,7 @@ def _layout(
     scores, shares = principal_components(product, columns)
     umap = None
     if not umap_is_missing() and len(scores) >= FEWEST_FOR_UMAP and scores.shape[1] > 1:
-        number = counted(len(scores), "point")
+        number = counted(scores, "point")
         say(f"UMAP of {number}; the first time, it compiles for a minute")
         umap = umap_layout(scores, people.settings.modelling.seed)
     base: Row = {

@@ -323,7 +323,7 @@ def run_phenotypes(settings: Settings) -> int:
     sources = sorted(find_features(people), key=lambda source: source.kind.synthetic)
     people = _with_all(people, sources)
     if settings.behaviour.dry_run:
-        number = counted(len(people), "participant")
+        number = counted(people, "participant")
         return print_plan(sources, [f"would predict {named(names)} of {number}"])
     results = ResultFolder.of(settings, people.output, *_WRITES)
     with results.writing(), temporary_folder() as folder, one_blas_thread():
@@ -369,7 +369,7 @@ def _with_all(
             left_out.append(f"sub-{label}")
     if left_out:
         kinds = " or ".join(source.kind.words for source in sources)
-        number = counted(len(left_out), "participant")
+        number = counted(left_out, "participant")
         say(f"left out: {number} without {kinds} ({named(left_out)})")
     return people.of(complete)
 

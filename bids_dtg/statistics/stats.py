@@ -272,7 +272,7 @@ class Question:
         different = different_orders(values, families, people.sites)
         no_p = ""
         if len(people) < FEWEST:
-            no_p = self._without_p(f"{counted(len(people), 'participant')} are too few")
+            no_p = self._without_p(f"{counted(people, 'participant')} are too few")
         elif different < FEWEST_ORDERS:
             no_p = self._without_p(
                 f"{phenotype.name} can be permuted over these families and sites in only "
@@ -400,7 +400,7 @@ def run_stats(settings: Settings) -> int:
     people = question.people.complete(list(dict.fromkeys(covariates)))
     question.people = people
     if settings.behaviour.dry_run:
-        number = counted(len(people), "participant")
+        number = counted(people, "participant")
         return print_plan(sources, [f"would test {question.title} of {number}"])
     results = ResultFolder.of(settings, people.output, *_WRITES)
     with results.writing(), temporary_folder() as folder, one_blas_thread():
@@ -436,7 +436,7 @@ def _tests(
         else source.tables(question.people.of(source.has), folder)
     )
     for number, table in enumerate(tables, 1):
-        participants = counted(len(table.labels), "participant")
+        participants = counted(table.labels, "participant")
         say(f"{number} of {len(source.contrasts)}: {table.title}, {participants}")
         if len(table.labels) < 3:
             say(f"{table.title}: fewer than three participants, not tested")

@@ -192,7 +192,7 @@ def covariates_of(
     varying = people.varying(list(dict.fromkeys((*chosen, *kind.covariates))))
     for covariate in chosen:
         if covariate not in varying:
-            number = counted(len(people), "participant")
+            number = counted(people, "participant")
             people.note(f"{covariate} is the same for all {number}: no covariate", name)
     covariates, sites = people.covariates(varying), people.site_column
     if sites is None or sites.name in chosen:

@@ -72,4 +72,4 @@ def stepped_up(r: float) -> float:
     >>> stepped_up(0.5)
     0.6666666666666666
     """
-    return 2 * r / (1 + r) if r > 0 else float("nan")
+    return 2 * r / (1 + r) if r > 0 else np.nan

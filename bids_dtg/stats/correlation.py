@@ -72,7 +72,7 @@ def correlation_interval(
     finite = np.isfinite(x) & np.isfinite(y)
     x = np.asarray(x, np.float64)[finite]
     y = np.asarray(y, np.float64)[finite]
-    r = float(correlation(x, y)) if len(x) else float("nan")
+    r = float(correlation(x, y)) if len(x) else np.nan
     if not np.isfinite(r):
         return Interval(r)
     rng = np.random.default_rng(seed)
@@ -129,8 +129,7 @@ def _standardized(values: Floats) -> Float64:
     centred = np.asarray(values, np.float64)
     centred = centred - centred.mean(axis=-1, keepdims=True)
     sd = centred.std(axis=-1, keepdims=True)
-    standardized: Float64 = centred / np.where(sd > 0, sd, 1.0)
-    return standardized
+    return centred / np.where(sd > 0, sd, 1.0)
 
 
 def unit_length(values: Floats, used: Mask | None = None) -> Floats:

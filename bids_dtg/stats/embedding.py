@@ -162,7 +162,7 @@ def variance_shares(values: Values) -> tuple[float, float, float]:
     grand_mean = values.mean(axis=(0, 1), dtype=np.float64)
     total = float(np.square(values - grand_mean).sum())
     if total <= 0:
-        return float("nan"), float("nan"), float("nan")
+        return np.nan, np.nan, np.nan
     between_contrasts = float(np.square(values.mean(axis=1) - grand_mean).sum())
     between_people = float(np.square(values.mean(axis=0) - grand_mean).sum())
     contrast_share = people * between_contrasts / total

@@ -111,7 +111,7 @@ def diagonality(matrix: Floats) -> Diagonality:
     return Diagonality(
         index=index,
         product=float((advantage * same_person).mean()),
-        ratio=index / mean_r if mean_r else float("nan"),
+        ratio=index / mean_r if mean_r else np.nan,
     )
 
 
@@ -376,5 +376,4 @@ def _standardised(maps: Float64, size: Float64 | None = None) -> Float64:
     length = np.linalg.norm(centred / scale[:, None], axis=1) * scale
     rounding = 8 * np.finfo(np.float64).eps * largest * np.sqrt(maps.shape[1])
     length = np.where(length > rounding, length, np.nan)
-    standardised: Float64 = centred / length[:, None]
-    return standardised
+    return centred / length[:, None]

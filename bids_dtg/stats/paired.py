@@ -52,7 +52,7 @@ def t_interval(values: Floats) -> Interval:
     finite = np.asarray(values, np.float64)
     finite = finite[np.isfinite(finite)]
     n = len(finite)
-    mean = float(finite.mean()) if n else float("nan")
+    mean = float(finite.mean()) if n else np.nan
     if n < 3:
         return Interval(mean)
     t = float(stdtrit(n - 1, 0.975))
@@ -124,8 +124,7 @@ def jackknife_shares(score: float, without: Floats) -> Float64:
     n = len(without)
     if n < 3:
         return np.full(n, score)
-    shares: Float64 = score + (n - 1) * (without.mean() - without)
-    return shares
+    return score + (n - 1) * (without.mean() - without)
 
 
 def wilson_interval(share: float, people: int) -> Interval:
@@ -240,7 +239,7 @@ def cliffs_delta(first: Floats, second: Floats) -> float:
     a = np.sort(np.asarray(first, float)[np.isfinite(first)])
     b = np.sort(np.asarray(second, float)[np.isfinite(second)])
     if not len(a) or not len(b):
-        return float("nan")
+        return np.nan
     # Pairs in which b is smaller, and in which it is larger.
     pairs = len(a) * len(b)
     below = int(np.searchsorted(b, a, side="left").sum())

@@ -102,7 +102,7 @@ class Prediction:
 def chance(r: float, null: Float64) -> float:
     """Return the permutation p of an r; NaN without permutations."""
     if not len(null) or not np.isfinite(r):
-        return float("nan")
+        return np.nan
     as_large = (null >= r - _TIE).sum()
     return float((1 + as_large) / (1 + len(null)))
 
@@ -117,8 +117,7 @@ def rotated(values: Values) -> Float64:
     """
     if values.shape[1] <= len(values):
         columns = np.asarray(values, np.float64)
-        centred: Float64 = columns - columns.mean(axis=0)
-        return centred
+        return columns - columns.mean(axis=0)
     return scores_from_products(products(values))
 
 
@@ -175,8 +174,7 @@ def scores_from_products(inner_products: Float64) -> Float64:
     """Return principal component scores with these inner products between people."""
     variances, vectors = np.linalg.eigh(inner_products)
     present = variances > _ROUNDING * max(float(variances[-1]), 0.0)
-    scores: Float64 = vectors[:, present] * np.sqrt(variances[present])
-    return scores
+    return vectors[:, present] * np.sqrt(variances[present])
 
 
 def family_folds(families: Integers, folds: int, seed: int) -> Integers:
@@ -335,8 +333,7 @@ def _chosen(x: Float64, y: Float64, grid: Float64, families: Integers) -> Float6
         predict_test = _fitted(x[train], y[train], x[test])
         for row, alpha in enumerate(grid):
             errors[row] += np.square(y[test] - predict_test(alpha)).sum(axis=0)
-    best: Float64 = grid[errors.argmin(axis=0)]
-    return best
+    return grid[errors.argmin(axis=0)]
 
 
 def _basis(covariates: Float64, training: Mask | None = None) -> Float64:

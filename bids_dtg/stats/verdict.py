@@ -157,7 +157,7 @@ class Verdict:
     @property
     def table_p(self) -> float:
         """P as shown in tables: NaN where people are too few for a verdict."""
-        return float("nan") if too_few(self.people, self.rarer) else self.p
+        return np.nan if too_few(self.people, self.rarer) else self.p
 
     @property
     def _unknown(self) -> str:
@@ -308,8 +308,7 @@ def spread_as_learnt(differences: Floats) -> Float64:
     finite = np.isfinite(differences)
     total = np.where(finite, differences, 0.0).sum(axis=-1, keepdims=True)
     mean = total / np.maximum(finite.sum(axis=-1, keepdims=True), 1)
-    wider: Float64 = mean + _LEARNT * (differences - mean)
-    return wider
+    return mean + _LEARNT * (differences - mean)
 
 
 def corrected(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:

@@ -143,8 +143,7 @@ class Decoded:
     @property
     def miss(self) -> Floats:
         """Probability of no response within the window: (..., trials)."""
-        miss: Floats = 1.0 - self.answered[..., -1]
-        return miss
+        return 1.0 - self.answered[..., -1]
 
     @property
     def mean_seconds(self) -> Floats:
@@ -252,5 +251,4 @@ def _crossing(rising: Floats, seconds: Floats, level: float) -> Floats:
     low, high = at(rising, place - 1), at(rising, place)
     before, after = at(seconds, place - 1), at(seconds, place)
     gain = np.where(over.any(axis=-1), high - low, np.nan)
-    crossing: Floats = before + (after - before) * (level - low) / gain
-    return crossing
+    return before + (after - before) * (level - low) / gain

@@ -352,8 +352,7 @@ class _Run:
                 torch.autograd.grad(measure, modulation, retain_graph=True)[0]
                 for measure in measures
             ]
-        start: Tensor = torch.linalg.pinv(torch.cat(rows).nan_to_num().double()).float()
-        return start
+        return torch.linalg.pinv(torch.cat(rows).nan_to_num().double()).float()
 
     def _worse(self, twin: LowRank, measures: Tensor) -> bool:
         """Return whether a condition's responses are less likely than under the group's network."""

@@ -238,8 +238,7 @@ def _mean_gradient(
             return np.zeros((0, values.shape[1]))
         total = total + torch.stack(rows).double().sum(1)
         people = people + functions.isfinite().sum(0)
-    mean: Float64 = (total / people.clamp(min=1)[:, None]).numpy()
-    return mean
+    return (total / people.clamp(min=1)[:, None]).numpy()
 
 
 def along(gradient: Float64, connectomes: Floats) -> Float64:
@@ -344,8 +343,7 @@ def slope_of(
     kin, unit = np.unique(names[finite], return_inverse=True)
     number = len(kin)
     if number < 2 or not (varies(x) and varies(y)):
-        nan = float("nan")
-        return Slope(nan, nan, nan, nan, number)
+        return Slope(np.nan, np.nan, np.nan, np.nan, number)
     drawn = np.random.default_rng(seed).multinomial(
         number, np.full(number, 1 / number), _SAMPLES
     )

@@ -374,10 +374,9 @@ class HyperTask(MeasuresTask):
         )
 
     def networks(self, data: str, people: Tensor) -> MainWeights:
-        weights: MainWeights = self.network(
+        return self.network(
             getattr(self, f"{data}_connectomes")[people.to(self.device)]
         )
-        return weights
 
 
 class TimesTask(MeasuresTask):

@@ -67,8 +67,7 @@ class TaskSet:
     def own_buttons(self) -> Mask:
         """Which outputs are buttons of each task: (tasks, buttons)."""
         count = np.array([len(task.buttons) for task in self.tasks])
-        is_own: Mask = np.arange(self.buttons) < count[:, None]
-        return is_own
+        return np.arange(self.buttons) < count[:, None]
 
     def number(self, task: Task) -> int:
         """Return the index of a task, found by its name."""
@@ -253,14 +252,12 @@ class Piece:
                 self.cues()[:, 1:].ravel(),
             ]
         )
-        relative: Float64 = times - self.start_seconds
-        return relative
+        return times - self.start_seconds
 
     def cues(self) -> Float64:
         """Return the cues that begin before its last window ends: (k, 3)."""
         cues, end = self.run.cues, self.ends[self.stop - 1]
-        shown: Float64 = cues[(cues[:, 2] > self.start_seconds) & (cues[:, 1] < end)]
-        return shown
+        return cues[(cues[:, 2] > self.start_seconds) & (cues[:, 1] < end)]
 
 
 Row = list[Piece | None]
@@ -520,10 +517,7 @@ def window_ends(trials: Trials) -> Float64:
         Trials of one run, n in order of onset.
     """
     onset = trials.onset_seconds
-    ends: Float64 = np.minimum(
-        onset + trials.task.window_seconds, np.append(onset[1:], np.inf)
-    )
-    return ends
+    return np.minimum(onset + trials.task.window_seconds, np.append(onset[1:], np.inf))
 
 
 def cut_run(trials: Trials, number: int = 0) -> list[Piece]:

@@ -185,7 +185,7 @@ def values_in_words(values: Sequence[str]) -> list[str]:
         else []
     )
     return [
-        f"{counted(len(values), 'trial')} in no condition, as the task file does not list "
+        f"{counted(values, 'trial')} in no condition, as the task file does not list "
         f"{', '.join([*listed, *rest])}"
     ]
 

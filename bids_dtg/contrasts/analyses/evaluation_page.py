@@ -95,7 +95,7 @@ def _write_page(
     cohort: CohortArrays, evaluation: Evaluation, sections: Sequence[Section]
 ) -> None:
     plan = cohort.plan
-    contrasts = counted(len(cohort.files.contrasts), "contrast")
+    contrasts = counted(cohort.files.contrasts, "contrast")
     people = counted(evaluation.people, "participant")
     same = evaluation.same_for_all
     verdicts = flags(

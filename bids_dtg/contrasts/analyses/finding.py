@@ -185,7 +185,7 @@ def find_cohort(
     files = find_people(plan, contrasts, everything=everything)
     for reason in sorted(set(files.left_out.values())):
         labels = [label for label, why in files.left_out.items() if why == reason]
-        people = counted(len(labels), "participant")
+        people = counted(labels, "participant")
         say(f"left out: {people} with {reason} ({named(labels)})")
     for line in (files.sessions_in_words, files.targets_in_words, *files.notes):
         if line:
@@ -252,11 +252,11 @@ def print_plan(files: CohortFiles, sets: Mapping[str, Sequence[str]]) -> int:
         f"{dataset.root} is read as {dataset.title}, {strategy}; measured maps in "
         f"{plan.statmaps}"
     )
-    number = counted(len(files.contrasts), "contrast")
+    number = counted(files.contrasts, "contrast")
     show(f"{number} ({files.statistic}): {', '.join(files.contrast_labels)}")
     for use, labels in sets.items():
         if labels:
-            show(f"to {use}: {counted(len(labels), 'participant')} ({named(labels)})")
+            show(f"to {use}: {counted(labels, 'participant')} ({named(labels)})")
     results = f"scores of {plan.bundle.name}"
     if plan.makes_model:
         results = f"the model {plan.name}"
@@ -348,7 +348,7 @@ def names_beyond_hcp(contrasts: Sequence[Contrast]) -> str:
     if not labels:
         return ""
     names = "its own name" if len(labels) == 1 else "their own names"
-    share = f"{len(labels)} of {counted(len(contrasts), 'contrast')}"
+    share = f"{len(labels)} of {counted(contrasts, 'contrast')}"
     return (
         f"not among HCP's contrasts, so kept under {names}: {share} "
         f"({', '.join(labels)})"

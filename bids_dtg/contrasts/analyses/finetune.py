@@ -85,7 +85,7 @@ def run_finetuning(settings: Settings) -> int:
     contrasts = None if schedule == "new" else bundle.contrasts
     to_learn = find_people(plan, contrasts)
     if schedule == "known" and len(to_learn.contrasts) != 1:
-        number = counted(len(to_learn.contrasts), "contrast")
+        number = counted(to_learn.contrasts, "contrast")
         raise SettingsError(
             f"--schedule known was given with {number} ({', '.join(to_learn.contrast_labels[:5])})",
             expected="one contrast, with --contrast",
@@ -225,7 +225,7 @@ def _joined_correction(
 ) -> Correction:
     """Return the tuned contrasts' correction, and one of the others to their old mean maps."""
     bundle, tuned = plan.bundle, fitted.correction
-    number = counted(len(people), "participant")
+    number = counted(people, "participant")
     say(f"mean maps of {number} before and after tuning")
     gains = np.ones(len(bundle.contrasts), np.float32)
     if bundle.correction is not None:

@@ -139,7 +139,7 @@ def half_width_words(half_widths: HalfWidths | None, units: str) -> str:
     people = counted(half_widths.people, "participant")
     role = "left out in turn" if half_widths.left_out_in_turn else "not in the fit"
     values = half_widths.at_places
-    median = float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
+    median = float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
     return (
         f"half-widths of {LEVEL} % intervals: median {median:.2f} {units}, "
         f"from {people} {role}"
@@ -159,7 +159,7 @@ def _same_for_all(
     )
     if same:
         report(
-            f"the same map for everybody in {len(same)} of {counted(len(individual), 'contrast')} "
+            f"the same map for everybody in {len(same)} of {counted(individual, 'contrast')} "
             f"(no individual differences were found): {', '.join(same)}"
         )
     return same

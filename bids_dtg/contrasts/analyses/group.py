@@ -207,8 +207,8 @@ def _print_plan(
         chosen, left_out = choose_averages(averages, combine)
         _report_left_out(left_out)
         show(
-            f"would write means of {counted(len(chosen[0].maps), 'contrast')} over "
-            f"{counted(len(chosen), 'set')} of maps to {output.root / 'group'}"
+            f"would write means of {counted(chosen[0].maps, 'contrast')} over "
+            f"{counted(chosen, 'set')} of maps to {output.root / 'group'}"
         )
     show(f"would write {output.root / GROUP} and {output.root / INDEX}")
     show("no map was read, and no output was written")
@@ -217,7 +217,7 @@ def _print_plan(
 
 def _runs_in_words(rows: Sequence[Row]) -> str:
     people = len({row.get("participant_id") for row in rows})
-    return f"{counted(len(rows), 'run')} of {counted(people, 'participant')}"
+    return f"{counted(rows, 'run')} of {counted(people, 'participant')}"
 
 
 def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
@@ -225,7 +225,7 @@ def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
     for title, reason in left_out:
         by_reason.setdefault(reason, []).append(title)
     for reason, titles in by_reason.items():
-        sets = f"{counted(len(titles), 'set')} ({named(titles)})"
+        sets = f"{counted(titles, 'set')} ({named(titles)})"
         say(f"not in the mean maps: {sets}, {reason}")
 
 
@@ -324,6 +324,6 @@ def _why_nobody(output: DerivativeDataset) -> str:
     if not failed:
         return "run the participant level first"
     return (
-        f"{counted(len(failed), 'participant')} failed: {output.root}/logs/*/failures.tsv "
+        f"{counted(failed, 'participant')} failed: {output.root}/logs/*/failures.tsv "
         "says why"
     )

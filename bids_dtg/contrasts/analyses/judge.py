@@ -210,7 +210,7 @@ def score_fit(
     plan, training = cohort.plan, cohort.people_of(split.training)
     seed = plan.settings.modelling.seed
     simple = baselines(training, linear_parcels(plan.bundle), seed)
-    people = counted(len(training), "participant")
+    people = counted(training, "participant")
     words = f"The model and simple models were fitted on {people}."
     models = {**before, name: lambda person: fitted.predict(person)[rows]}
     # A correction found by leaving people out belongs to the fit; only others can be omitted.

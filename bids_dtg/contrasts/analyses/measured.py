@@ -109,8 +109,8 @@ def check_measured_maps(cohort: CohortArrays) -> CohortArrays:
     for line in lines:
         say(f"measured maps: {line}")
     say(
-        f"{counted(len(cohort.people), 'participant')} with rest and maps, "
-        f"{counted(len(files.contrasts), 'contrast')} ({files.statistic}); "
+        f"{counted(cohort.people, 'participant')} with rest and maps, "
+        f"{counted(files.contrasts, 'contrast')} ({files.statistic}); "
         f"{len(files.left_out)} left out"
     )
     if not lines:

@@ -170,7 +170,7 @@ def with_group_maps(
         remaining = [label for label in training if label not in group]
         title = f"ROI maps without group {number}"
         folds.append(_with_maps_of(files, remaining, title))
-    people = counted(len(training), "training participant")
+    people = counted(training, "training participant")
     words = (
         f"{plan.roi_maps_words} made by group ICA of {people} "
         f"(seed {plan.settings.modelling.seed})"
@@ -193,7 +193,7 @@ def _with_maps_of(files: CohortFiles, labels: Sequence[str], title: str) -> Mode
     }
     if not store.has(name, facts):
         plan.results.add(f"{ARRAYS}/")
-        say(f"{title}: group ICA of {counted(len(labels), 'participant')}")
+        say(f"{title}: group ICA of {counted(labels, 'participant')}")
         rest = [plan.cache.read(_reduced_name(label)) for label in labels]
         with one_blas_thread():  # faster, because its products are small
             maps, records = group_ica.group_maps(rest, plan.roi_sets, seed, say)
@@ -325,9 +325,9 @@ def _person(
         tuple(notes["weights"]),
         sessions,
         bundle.part.connectome,
-        minutes=notes["seconds"] / 60 or float("nan"),
-        residual_dof=notes.get("residual_dof", float("nan")),
-        fd_mm=notes.get("fd_mm", float("nan")),
+        minutes=notes["seconds"] / 60 or np.nan,
+        residual_dof=notes.get("residual_dof", np.nan),
+        fd_mm=notes.get("fd_mm", np.nan),
         deviation=notes.get("deviation", 1.0),
     )
 

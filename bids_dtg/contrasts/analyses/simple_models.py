@@ -73,7 +73,7 @@ def baselines(training: Sequence[Person], parcels: Indices, seed: int) -> Simple
         GROUP_AVERAGE: lambda person: mean,
         LINEAR: lambda person: _predicted(linear, person),
     }
-    words = f"Simple models were fitted on {counted(len(training), 'participant')}."
+    words = f"Simple models were fitted on {counted(training, 'participant')}."
     record = {LINEAR: _record(linear, seed)}
     return SimpleModels(models, record, len(training), mean, words=words)
 
@@ -96,7 +96,7 @@ def leave_one_out(
     family = family_numbers([person.label for person in people], families)  # (people,)
     if np.ptp(family) == 0:
         raise DatasetError(
-            f"all {counted(len(people), 'participant')} are of one family, or have the same rest",
+            f"all {counted(people, 'participant')} are of one family, or have the same rest",
             expected="people of two families or more, or --split-file with people to fit simple "
             "models on",
         )
@@ -113,8 +113,7 @@ def leave_one_out(
         relatives = MeanMaps.of([people[number] for number in relatives_of(person)])
         total = everybody.total - relatives.total
         count = everybody.count - relatives.count
-        mean: Float32 = (total / np.maximum(count, 1)).astype(np.float32)
-        return mean
+        return (total / np.maximum(count, 1)).astype(np.float32)
 
     def linear(person: Person) -> Float32:
         model = fitted_on_all

@@ -170,7 +170,7 @@ def _train(cohort: CohortArrays) -> int:
     elif split.test:
         judged = score_fit(cohort, fitted, split)
     else:
-        people = counted(len(split.training), "participant")
+        people = counted(split.training, "participant")
         say(
             f"no test participants, so the model of {people} is not "
             "scored and its accuracy is unknown"
@@ -206,7 +206,9 @@ def judge_folds(cohort: CohortArrays, groups: Groups) -> tuple[Scores, SimpleMod
     _write_groups(plan, groups)
     group_scores, records = [], []
     for number, group in enumerate(groups, 1):
-        title = f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left out"
+        title = (
+            f"group {number} of {len(groups)}: {counted(group, 'participant')} left out"
+        )
         scores, record = _judge_fold(cohort, number, group, title)
         group_scores.append(scores)
         records.append(record)

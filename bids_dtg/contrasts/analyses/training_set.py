@@ -146,7 +146,7 @@ def leave_out_seen(
     if by_id and not canonical_name(_data_name(files) or ""):
         lists = " and ".join(published_names(by_id[0]))
         say(
-            f"{counted(len(by_id), 'participant')} of these ({named(by_id)}) have IDs from "
+            f"{counted(by_id, 'participant')} of these ({named(by_id)}) have IDs from "
             f"the published lists of {lists}, and are taken for the same people"
         )
     if warns:
@@ -173,7 +173,7 @@ def _warn(
     if uncertain:
         say(
             f"warning: {model} may have been trained on "
-            f"{counted(len(uncertain), 'participant')} ({named(uncertain)}): the "
+            f"{counted(uncertain, 'participant')} ({named(uncertain)}): the "
             "publication does not say"
         )
     dataset = canonical_name(_data_name(files) or "")
@@ -182,7 +182,7 @@ def _warn(
     unlisted = [label for label in matches if published_id(dataset, label) is None]
     if unlisted:
         say(
-            f"warning: the IDs of {counted(len(unlisted), 'participant')} ({named(unlisted)}) "
+            f"warning: the IDs of {counted(unlisted, 'participant')} ({named(unlisted)}) "
             f"are not in the form of {dataset}: whether {model} was trained on them is not known"
         )
 

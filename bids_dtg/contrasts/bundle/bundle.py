@@ -343,8 +343,7 @@ class ModelBundle(Bundle[MapsPart]):
                 expected=tunable(),
             )
         module: Any = kind.module()
-        network: AttentionUNet = module.network(weights, self.places)
-        return network
+        return module.network(weights, self.places)
 
 
 def load_bundle(name_or_path: str | Path) -> ModelBundle:

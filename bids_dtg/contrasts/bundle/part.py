@@ -102,7 +102,7 @@ class MapsPart(CardPart):
     @property
     def outputs(self) -> str:
         """The number of contrasts, in words."""
-        return counted(len(self.contrasts), "contrast")
+        return counted(self.contrasts, "contrast")
 
     def files_of_geometry(self, listed: Collection[str]) -> tuple[str, ...]:
         """Return the files that define the grid and the ROIs; the ROI maps last.

@@ -93,8 +93,7 @@ def simulated_connectome(roi_maps: Floats, form: Form) -> Float32:
 def _standardised(series: Float64) -> Float64:
     """Scale series (frames, any) to mean 0 and variance 1."""
     centred = series - series.mean(axis=0)
-    standardised: Float64 = centred / centred.std(axis=0)
-    return standardised
+    return centred / centred.std(axis=0)
 
 
 def _agreement(bundle: ModelBundle, connectome: Float32) -> Check:

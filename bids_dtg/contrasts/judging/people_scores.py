@@ -181,8 +181,7 @@ def _products(
 
 def _mean_map(maps: Float32) -> Float32:
     """Return the mean over people, in float32 like the maps: a rounded centre is as good."""
-    mean: Float32 = maps.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return mean
+    return maps.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def _others_r(matrix: Float64, is_other: Mask) -> tuple[Float64, Float64]:
@@ -242,8 +241,7 @@ def _correlations(centred: Float64, products: Float64, p: int, m: int) -> Float6
     p_variance = _or_nan(p_variance, p_squares)
     m_variance = _or_nan(m_variance, m_squares)
     sizes = np.sqrt(np.outer(p_variance, m_variance))
-    r: Float64 = np.clip(covariances / sizes, -1.0, 1.0)
-    return r
+    return np.clip(covariances / sizes, -1.0, 1.0)
 
 
 def _own_mean_r(centred: Float64, products: Float64) -> tuple[Float64, Float64]:
@@ -317,8 +315,7 @@ def _shares(values: Float64, without: Float64) -> Float64:
 
 def _rest(values: Float64) -> Float64:
     """Return means of (left out, people) over all people except the one left out."""
-    rest: Float64 = (values.sum(axis=1) - np.diagonal(values)) / max(len(values) - 1, 1)
-    return rest
+    return (values.sum(axis=1) - np.diagonal(values)) / max(len(values) - 1, 1)
 
 
 def _or_nan(variance: Float64 | float, squares: Float64 | float) -> Float64:

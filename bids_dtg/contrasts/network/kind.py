@@ -163,7 +163,7 @@ def check(
         )
     if incomplete:
         raise DatasetError(
-            f"{counted(len(incomplete), 'participant')} without all contrasts, which the CR-R loss "
+            f"{counted(incomplete, 'participant')} without all contrasts, which the CR-R loss "
             f"needs: {named(sorted(incomplete))}",
             remedy="choose contrasts that everybody has with --contrast, or use --recipe default",
         )

@@ -28,8 +28,7 @@ class ConvBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(x)
-        return out
+        return self.conv(x)
 
 
 class AttentionGate(nn.Module):
@@ -49,8 +48,7 @@ class AttentionGate(nn.Module):
         projected = self.W_x(skip)
         gate = resize(self.W_g(gating), skip.shape[2:])
         attention: Tensor = self.psi(torch.relu(gate + projected))
-        gated: Tensor = projected * attention
-        return gated
+        return projected * attention
 
 
 class AttentionUNet(nn.Module):
@@ -129,8 +127,7 @@ class AttentionUNet(nn.Module):
         up, skip = self.below_last_level(self.in_block(x))
         gated = self.attention_gates[-1](up, skip)
         joined = torch.cat([resize(up, skip.shape[2:]), gated], dim=1)
-        out: Tensor = self.out_block(joined)
-        return out
+        return self.out_block(joined)
 
     def below_last_level(self, first: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the levels between the first block and the last; return (upscaled, skip)."""

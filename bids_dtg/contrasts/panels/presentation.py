@@ -244,7 +244,7 @@ def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
     same = [shown.label for shown in maps if shown.sidecar.get("Individual") is False]
     if same:
         yield (
-            f"{len(same)} of {counted(len(maps), 'map')} are the same for everybody, as rest did "
+            f"{len(same)} of {counted(maps, 'map')} are the same for everybody, as rest did "
             f"not predict individual differences in these contrasts: {', '.join(same)}"
         )
 

@@ -264,8 +264,7 @@ def outline(region: Floats) -> Floats:
     slope = np.hypot(*np.gradient(level))
     # Distance to the contour in pixels, from the slope of the values; flat parts are far from it.
     distance = np.abs(level - 0.5) / np.maximum(slope, 1e-3)
-    line: Floats = np.clip(_LINE_PIXELS / 2 + 0.5 - distance, 0, 1) * (slope > _FLAT)
-    return line
+    return np.clip(_LINE_PIXELS / 2 + 0.5 - distance, 0, 1) * (slope > _FLAT)
 
 
 def _draw_lines(ends: Float64, shape: Sequence[int]) -> Floats:

@@ -145,7 +145,7 @@ class ParticipantWork(LevelWork):
         summary = (
             f"{in_words(len(request.contrasts), request.kinds)} from "
             f"{estimate.seconds / 60:.1f} minutes of rest "
-            f"({counted(len(runs), 'run')}, {counted(estimate.n_segments, 'segment')}), "
+            f"({counted(runs, 'run')}, {counted(estimate.n_segments, 'segment')}), "
             f"coverage {min(run.coverage for run in runs):.1%}"
         )
         reason = str(runs[0].facts.get("SurfaceReason", ""))

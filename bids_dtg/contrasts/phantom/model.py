@@ -130,8 +130,7 @@ class Phantom:
         """
         base = np.float32(p.TOPOGRAPHY_BASE)
         shape = base + (1 - base) * np.sqrt(np.clip(self.group_maps, 0, 1))
-        sd: Float32 = np.float32(p.TOPOGRAPHY) * shape
-        return sd
+        return np.float32(p.TOPOGRAPHY) * shape
 
     @cached_property
     def motion_map(self) -> Float32:
@@ -153,8 +152,7 @@ class Phantom:
     @cached_property
     def fixed_maps(self) -> Float32:
         """The part of the conditions' maps that does not come from networks."""
-        maps: Float32 = self.stable_maps.spread(self._fixed_noise)[:, self.anatomy.grey]
-        return maps
+        return self.stable_maps.spread(self._fixed_noise)[:, self.anatomy.grey]
 
     def person(self, cohort: int, index: int) -> Person:
         """Return a person; the same numbers give the same person."""
@@ -327,8 +325,7 @@ class Person:
         person_maps = np.sqrt(p.OWN_SHARED) * common
         person_maps = person_maps + np.sqrt(1.0 - p.OWN_SHARED) * condition_fields
         scaled = np.float32(p.OWN_SCALE) * person_maps.astype(np.float32, copy=False)
-        responses: Float32 = stable + phantom.gains * scaled
-        return responses
+        return stable + phantom.gains * scaled
 
     def stable(self, rng: np.random.Generator) -> Float32:
         """Draw responses of networks and fixed maps, in z, (conditions, voxels).
@@ -526,8 +523,7 @@ def contrast_design() -> Float64:
         row += _mean_of(contrast.task, plus)
         if minus:
             row -= _mean_of(contrast.task, minus, beside=plus)
-    unit: Float64 = design / np.linalg.norm(design, axis=1, keepdims=True)
-    return unit
+    return design / np.linalg.norm(design, axis=1, keepdims=True)
 
 
 def _mean_of(task: str, name: str, beside: str = "") -> Float64:
@@ -542,8 +538,7 @@ def _mean_of(task: str, name: str, beside: str = "") -> Float64:
             chosen[number] = not parts & left_out
         else:
             chosen[number] = set(name.split("_")) <= parts
-    weights: Float64 = chosen / chosen.sum()
-    return weights
+    return chosen / chosen.sum()
 
 
 def condition_parts() -> tuple[Float64, Float64]:

@@ -75,7 +75,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         people = self.people
         files = ", ".join(str(path) for path in people.source.paths)
         sessions = ", ".join(session_words(session) for session in people.sessions)
-        yield f"{files}: {counted(len(people.regions), 'region')}, {sessions}"
+        yield f"{files}: {counted(people.regions, 'region')}, {sessions}"
 
     @property
     def notice(self) -> str:
@@ -141,7 +141,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         with_rest = self.people.labels_in(self.session, labels)
         if without := [label for label in labels if label not in with_rest]:
             say(
-                f"left out: {counted(len(without), 'participant')} without data in "
+                f"left out: {counted(without, 'participant')} without data in "
                 f"{session_words(self.session)} ({named(without)})"
             )
         if not with_rest:
@@ -211,10 +211,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
     @cached_property
     def row_labels(self) -> tuple[str, ...]:
         """The label of each row of the network's tables."""
-        rows: tuple[str, ...] = self.model.row_labels(
-            self.people.labels, self.data_set, self.sketches
-        )
-        return rows
+        return self.model.row_labels(self.people.labels, self.data_set, self.sketches)
 
     def training_people(self) -> tuple[str, ...]:
         """Return the labels of the network's training participants with data in `session`.
@@ -239,13 +236,13 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
             )
         if outsiders := [label for label in people.labels if label not in training]:
             say(
-                f"left out: {counted(len(outsiders), 'participant')} outside the training set of "
+                f"left out: {counted(outsiders, 'participant')} outside the training set of "
                 f"{bundle.name} ({named(outsiders)})"
             )
         by_label = bundle.in_training_set(people.labels, self.data_set)
         if renamed := [label for label in training if label not in by_label]:
             say(
-                f"{counted(len(renamed), 'participant')} with other labels ({named(renamed)}) "
+                f"{counted(renamed, 'participant')} with other labels ({named(renamed)}) "
                 f"recognised in the training set of {bundle.name} by their series"
             )
         return self._with_rest(training, f"nobody in the training set of {bundle.name}")

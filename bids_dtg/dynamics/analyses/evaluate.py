@@ -210,7 +210,7 @@ def _by_folds(settings: Settings) -> int:
             models |= dict.fromkeys(group, model)
             frames = f"{model.shrinkage.process:g} and {model.shrinkage.connectivity:g} frames"
             say(
-                f"fold {number}: {counted(len(training), 'participant')}, shrinkage {frames}"
+                f"fold {number}: {counted(training, 'participant')}, shrinkage {frames}"
             )
         opening = f"Linear cores of {len(groups)} folds,"
         _judge(analysis, sessions, models, opening, f"of {analysis.data_set}.")
@@ -263,7 +263,7 @@ def _judge(
     between `opening` and `ending`.
     """
     predictors, judge, sentence = _predictors_and_judge(sessions)
-    number = counted(len(predictors.people), "participant")
+    number = counted(predictors.people, "participant")
     say(f"evaluating on {number}")
     people = read_people(predictors, [models[label] for label in predictors.people])
     judge = replace(judge, means={person.label: person.mean for person in people})

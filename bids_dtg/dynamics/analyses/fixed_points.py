@@ -87,7 +87,7 @@ def run_fixed_points(settings: Settings) -> int:
         single = _sum(persons, "one_stable_point")
         analysis.write_page(
             {_REGIONS: regions, _NETWORKS: persons},
-            f"{counted(len(labels), 'participant')} of {analysis.data_set}: "
+            f"{counted(labels, 'participant')} of {analysis.data_set}: "
             f"{single} of {total} networks have a single fixed point that is stable as a flow.",
             _sections(regions, persons),
         )
@@ -127,7 +127,7 @@ def _network_table(
     model: NetworkModel, networks: Networks, inferred: Inferred, seed: int
 ) -> ResultTable:
     """Find fixed points of each person's network, and test whether networks settle."""
-    people = counted(len(networks.people), "participant")
+    people = counted(networks.people, "participant")
     say(f"fixed points of the networks of {people}, {_DRAWS} draws of parameters each")
     rng = np.random.default_rng(seed)
     # (people, draws, ...)

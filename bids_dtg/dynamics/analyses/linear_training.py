@@ -113,7 +113,7 @@ def run_linear_training(settings: Settings) -> int:
             regions=people.regions,
             frames=people.rest[session].frames,
             tr_seconds=people.tr_seconds,
-            description=f"Trained with bids_dtg on {counted(len(labels), 'participant')}",
+            description=f"Trained with bids_dtg on {counted(labels, 'participant')}",
             **analysis.card_facts,
         )
         say(f"{bundle.title} ({bundle.card.kind}): {bundle.path}")

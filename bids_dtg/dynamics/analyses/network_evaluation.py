@@ -149,7 +149,7 @@ def run_network_evaluation(settings: Settings) -> int:
             for number, (name, measured) in enumerate(sessions.items())
         ]
         sessions_of_each = counted(options.simulations, "session")
-        say(f"simulating: {sessions_of_each} of {counted(len(labels), 'participant')}")
+        say(f"simulating: {sessions_of_each} of {counted(labels, 'participant')}")
         simulations = simulate(
             model, networks, inferred, simulations=options.simulations, seed=seed
         )
@@ -181,7 +181,7 @@ def run_network_evaluation(settings: Settings) -> int:
         analysis.write_page(
             tables,
             f"{bundle.title}, evaluated on "
-            f"{counted(len(labels), 'participant')} of its training set ({analysis.data_set}), "
+            f"{counted(labels, 'participant')} of its training set ({analysis.data_set}), "
             f"sessions {', '.join(sessions)}. The unit of inference is the person. "
             f"{PURPOSE_OF_NETWORKS}",
             (
@@ -379,7 +379,7 @@ def outside_simulations(checks: Sequence[Row]) -> str:
         return ""
     return (
         f"The model does not describe these people's sessions: {len(failed)} of "
-        f"{counted(len(checks), 'predictive check')} {'fails' if len(failed) == 1 else 'fail'}, as "
+        f"{counted(checks, 'predictive check')} {'fails' if len(failed) == 1 else 'fail'}, as "
         "more than 10 % of people are outside the middle 90 % of their simulations "
         f"({'; '.join(failed)})"
     )

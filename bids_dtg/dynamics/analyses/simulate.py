@@ -53,7 +53,7 @@ def run_simulation(settings: Settings) -> int:
         _write_series(analysis, people, simulations)
         analysis.write_page(
             {},
-            f"{counted(len(people.people), 'participant')} of {analysis.data_set}. Simulated "
+            f"{counted(people.people, 'participant')} of {analysis.data_set}. Simulated "
             "series were not measured.",
             [compared(people, means)],
         )

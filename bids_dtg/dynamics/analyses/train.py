@@ -141,7 +141,7 @@ def run_training(settings: Settings) -> int:
 
     with analysis.writing():
         say(
-            f"{counted(len(labels), 'participant')}, {counted(len(networks.regions), 'region')}, "
+            f"{counted(labels, 'participant')}, {counted(networks.regions, 'region')}, "
             f"{networks.frames} frames of {networks.tr_seconds:g} s; {schedule}"
         )
         if modelling.recipe == PUBLISHED:
@@ -203,7 +203,7 @@ def _amount(fitted: Fitted, recipe_name: str) -> str:
     recipe = fitted.recipe
     updates = recipe.epochs * recipe.updates(int(fitted.trained.sum()))
     words = (
-        f"{counted(len(fitted.people), 'participant')}, {counted(recipe.epochs, 'epoch')} "
+        f"{counted(fitted.people, 'participant')}, {counted(recipe.epochs, 'epoch')} "
         f"({updates:,} updates), {counted(recipe.restarts, 'restart')}"
     )
     if recipe_name != PUBLISHED:
@@ -250,8 +250,8 @@ def _write_results(
             "desc-restarts_scores": restarts,
             PARAMETERS: use,
         },
-        f"A network model fitted to {counted(len(fitted.people), 'participant')} of "
-        f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
+        f"A network model fitted to {counted(fitted.people, 'participant')} of "
+        f"{analysis.data_set}, {counted(fitted.regions, 'region')}, "
         f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
         f"{fitted.trained.size} series were held out (a series is one region of one person).",
         (

@@ -43,8 +43,7 @@ def _fcd_distance(sessions: Floats) -> Floats:
 
 def _mean_of_others(likeness: Floats) -> Floats:
     sums = likeness.sum(axis=1) - likeness.diagonal()
-    means: Floats = sums / (len(likeness) - 1)
-    return means
+    return sums / (len(likeness) - 1)
 
 
 # By name: words, unit, and a function of sessions (sessions, regions, frames) and the time between
@@ -139,8 +138,7 @@ def predictive_p(values: Floats) -> Floats:
     measured, simulated = values[:, :1], values[:, 1:]
     below = 1 + (simulated <= measured).sum(axis=1)
     above = 1 + (simulated >= measured).sum(axis=1)
-    p: Floats = np.minimum(2 * np.minimum(below, above) / values.shape[1], 1.0)
-    return p
+    return np.minimum(2 * np.minimum(below, above) / values.shape[1], 1.0)
 
 
 def summarise(

@@ -147,7 +147,7 @@ def subtitle(files: ParticipantFiles) -> str:
         return "No series."
     modelled = sum(map(_is_modelled, runs))
     text = f"Series and functional connectivity of {parcels_in_words(files)} from "
-    text += f"{counted(len(runs), 'run')} of rest"
+    text += f"{counted(runs, 'run')} of rest"
     if not modelled:
         return text
     extent = "" if modelled == len(runs) else f" in {modelled} of them"

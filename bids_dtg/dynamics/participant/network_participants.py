@@ -196,7 +196,7 @@ class NetworkParticipants(ModelParticipants[NetworkSource]):
                     self._noted.add((label, note))
                     labels_of.setdefault(note, []).append(label)
         for note, labels in labels_of.items():
-            number = counted(len(labels), "participant")
+            number = counted(labels, "participant")
             say(f"structural connectomes of {number} ({named(labels)}): {note}")
 
     @cached_property

@@ -69,7 +69,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
 
     def notes(self) -> Iterator[str]:
         """Yield lines on the atlas and the model."""
-        yield f"series of {counted(len(self.regions), 'parcel')} of the atlas {self.atlas.key}"
+        yield f"series of {counted(self.regions, 'parcel')} of the atlas {self.atlas.key}"
         yield from super().notes()
 
     def note_on_person(self, measured: MeasuredSeries) -> str:
@@ -156,7 +156,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe the results of a run."""
-        what = f"series of {counted(len(self.regions), 'parcel')}"
+        what = f"series of {counted(self.regions, 'parcel')}"
         if self.bundle is not None:
             what += f" and a process by {self.bundle.name}"
         return what, []

@@ -49,7 +49,7 @@ class RestSeries:
 
     values: Floats  # (regions, frames), gaps filled
     keep: Mask | None = None  # (frames,), which frames to use; None: all
-    dof: float = float("nan")  # degrees of freedom left after cleaning; NaN: not known
+    dof: float = np.nan  # degrees of freedom left after cleaning; NaN: not known
 
     def cut(self, frames: int) -> RestSeries:
         """Return the first frames; degrees of freedom are in proportion to those that remain."""
@@ -257,9 +257,7 @@ def _filled(regions: RegionTable, table: OutputTable) -> RestSeries:
     if 1.0 - keep.mean() > MOST_CENSORED:
         raise RunError(f"more than {MOST_CENSORED:.0%} of the frames were censored")
     dof = table.number(RESIDUAL_DOF)
-    return RestSeries(
-        values.astype(np.float64), keep, float("nan") if dof is None else dof
-    )
+    return RestSeries(values.astype(np.float64), keep, np.nan if dof is None else dof)
 
 
 def _weights(

@@ -216,8 +216,7 @@ def simulate_weights(
 
 def _symmetric(rng: np.random.Generator, shape: tuple[int, ...], sd: float) -> Float64:
     drawn = np.triu(rng.normal(0.0, sd, shape), 1)
-    symmetric: Float64 = drawn + np.swapaxes(drawn, -1, -2)
-    return symmetric
+    return drawn + np.swapaxes(drawn, -1, -2)
 
 
 def write_people(folder: Path, people: SimulatedPeople) -> None:

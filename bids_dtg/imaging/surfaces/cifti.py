@@ -152,8 +152,7 @@ class ParcelPlaces(ListedPlaces):
     def to_xml(self) -> bytes:
         """Return the CIFTI XML of a map of the parcels, for `of_xml`."""
         axes = (cifti2.ScalarAxis(["map"]), self.axis)
-        xml: bytes = cifti2.Cifti2Header.from_axes(axes).to_xml()
-        return xml
+        return cifti2.Cifti2Header.from_axes(axes).to_xml()
 
     @property
     def entities(self) -> Mapping[str, str | None]:  # type: ignore[override]
@@ -484,7 +483,7 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
     extensions = image.header.extensions
     headers = [part.content for part in extensions if part.get_code() == _EXTENSION]
     if len(headers) != 1:
-        raise ValueError(f"it has {counted(len(headers), 'CIFTI header')}, not one")
+        raise ValueError(f"it has {counted(headers, 'CIFTI header')}, not one")
     xml = headers[0]
     if len(xml) > _LARGEST_HEADER:
         raise ValueError(f"its CIFTI header has {len(xml):,} bytes")

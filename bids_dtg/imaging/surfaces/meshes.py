@@ -264,8 +264,7 @@ def encode_metrics(
             for name, row in zip(names, maps, strict=True)
         ],
     )
-    content: bytes = image.to_bytes()
-    return content
+    return image.to_bytes()
 
 
 def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mesh:
@@ -520,8 +519,7 @@ def sphere_weights(sphere: Points, faces: Indices, wanted: Points) -> Any:
 
 def _on_unit_sphere(points: Points) -> Points:
     radii = np.linalg.norm(points, axis=1, keepdims=True)
-    on_sphere: Points = points / radii
-    return on_sphere
+    return points / radii
 
 
 def _in_triangles(

@@ -53,8 +53,7 @@ class Painting:
     @property
     def whole(self) -> Mask:
         """(points,), whether a point is in a parcel."""
-        whole: Mask = self.parcel != _NONE
-        return whole
+        return self.parcel != _NONE
 
     @property
     def partial(self) -> Mask:
@@ -231,10 +230,7 @@ def _positions(places: ParcelPlaces, number: int, grid: Grid) -> Indices:
             expected=f"parcels of the cortex, for maps in {grid.space}",
             remedy=f"--output-spaces {TEMPLATE_SPACE}",
         )
-    positions: Indices = np.ravel_multi_index(
-        tuple(whole.astype(np.intp).T), grid.shape
-    )
-    return positions
+    return np.ravel_multi_index(tuple(whole.astype(np.intp).T), grid.shape)
 
 
 def paint_mesh(places: ParcelPlaces, name: MeshName) -> Painting:

@@ -59,7 +59,7 @@ _FEWEST_PAIRS = 5  # of homotopic places, to tell whether hemispheres are equal
 class SeriesHeader:
     """The header of a run's file of parcels or grayordinates, without its values."""
 
-    voxel_mm: ClassVar[float] = float("nan")  # parcels have no voxel size
+    voxel_mm: ClassVar[float] = np.nan  # parcels have no voxel size
 
     path: Path  # the file
     frames: int  # number of frames
@@ -246,8 +246,7 @@ def frames_at_vertices(
 def read_frame(header: SeriesHeader, frame: int) -> Float32:
     """Read one frame of parcels or grayordinates, (places of the file,)."""
     values = _frames(header, slice(frame, frame + 1))
-    frame_values: Float32 = values[0]
-    return frame_values
+    return values[0]
 
 
 def has_equal_sides(header: SeriesHeader, frame: int) -> bool:

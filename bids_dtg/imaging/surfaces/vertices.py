@@ -369,5 +369,4 @@ def inside_mask(path: Path, points: Points) -> Mask:
     """
     values, affine = read_single(path)
     sampling = LinearSampling(values.shape, affine, points)
-    inside: Mask = sampling.sample(values) > 0.5
-    return inside
+    return sampling.sample(values) > 0.5

@@ -106,7 +106,7 @@ class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
         if not unseen:
             raise DatasetError(
                 f"the model {self.model.name} was fitted to everybody here "
-                f"({counted(len(seen), 'participant')})",
+                f"({counted(seen, 'participant')})",
                 expected="people outside its training set",
                 remedy="give files of other people, or train with --split-file, which keeps some "
                 "apart",
@@ -161,7 +161,7 @@ class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
             return None
         if bundle is not None and task_bold.regions != bundle.bold_regions:
             raise DatasetError(
-                f"task BOLD has {counted(len(task_bold.regions), 'region')} "
+                f"task BOLD has {counted(task_bold.regions, 'region')} "
                 f"({named(task_bold.regions)}), and the model {bundle.name} has "
                 f"{named(bundle.bold_regions)}",
                 expected="the same regions in the same order",

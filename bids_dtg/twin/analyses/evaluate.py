@@ -203,7 +203,7 @@ def run_evaluation(settings: Settings) -> int:
     labels = analysis.people.split.everybody
     if folds == HALVES:
         fewest = len(labels)
-        words = f"halves of the runs of {counted(len(labels), 'participant')}"
+        words = f"halves of the runs of {counted(labels, 'participant')}"
         how = (
             "twins and baselines are fitted to the first half of everybody's runs, and judged by "
             "the second half of the same runs"
@@ -211,7 +211,7 @@ def run_evaluation(settings: Settings) -> int:
     else:
         groups = draw_folds(settings, labels, analysis.people.families)
         fewest = len(labels) - max(map(len, groups))
-        words = f"{len(groups)} folds of {counted(len(labels), 'participant')}"
+        words = f"{len(groups)} folds of {counted(labels, 'participant')}"
         how = (
             "each fold's people are judged once, with all trials, by twins and baselines that were "
             "fitted to the others"
@@ -247,18 +247,18 @@ def _by_model(settings: Settings) -> int:
     enough = len(seen) >= FEWEST_TRAINING
     training = analysis.cohort(seen) if enough else None
     baselines = (
-        f"Baselines are fitted to {counted(len(seen), 'participant')} of the training set."
+        f"Baselines are fitted to {counted(seen, 'participant')} of the training set."
         if enough
         else "There are no baselines: the files have too few of the model's training participants. "
         "Add their files."
     )
     lead = (
         f"{bundle.title} ({bundle.part.architecture}) evaluated in "
-        f"{counted(len(unseen), 'participant')} of {analysis.data_set} outside its training set, "
+        f"{counted(unseen, 'participant')} of {analysis.data_set} outside its training set, "
         f"with all trials.{seen_on_page(analysis.seen)} {baselines}"
     )
     with analysis.writing():
-        say(f"evaluating {counted(len(unseen), 'participant')}. {baselines}")
+        say(f"evaluating {counted(unseen, 'participant')}. {baselines}")
         judged = predict_people(
             bundle.fitted(),
             people,
@@ -283,9 +283,7 @@ def _judged_by_folds(
     for number, group in enumerate(groups, 1):
         rows = np.array([row[label] for label in group])
         training = np.setdiff1d(np.arange(len(people.labels)), rows)
-        say(
-            f"fold {number} of {len(groups)}: {counted(len(training), 'participant')} …"
-        )
+        say(f"fold {number} of {len(groups)}: {counted(training, 'participant')} …")
         fold = place / f"fold-{number}"
         parts.append(
             (rows, _judged(analysis, fits, people.of(training), people.of(rows), fold))
@@ -356,7 +354,7 @@ def _finish(
     people: Cohort,
 ) -> None:
     """Score, and write tables and page."""
-    say(f"evaluating {counted(len(people.labels), 'participant')}")
+    say(f"evaluating {counted(people.labels, 'participant')}")
     if people.bold is not None and judged.bold is None:
         say("task BOLD is not evaluated, as the training set, or a fold, has none")
     evaluation = Evaluation(judged, people, analysis.settings.modelling.seed)

@@ -222,7 +222,7 @@ def run_interventions(settings: Settings) -> int:
     families = np.unique(family_numbers(unseen, analysis.people.families.by_label))
     if len(families) < FEWEST_PEOPLE:
         raise DatasetError(
-            f"{counted(len(families), 'participant')} outside the training set of "
+            f"{counted(families, 'participant')} outside the training set of "
             f"{bundle.name} have a connectome and events here",
             expected=f"{FEWEST_PEOPLE} or more (a family counts as one), who define the moves",
             remedy="give files of more people, or train with --split-file, which keeps some apart",
@@ -271,7 +271,7 @@ def _studied(
         gradients = np.zeros((len(functions), edges.shape[1]))
         before = np.full(observed.shape, np.nan)
         return _Study(functions, people, gradients, before, observed, unpredicted)
-    participants = counted(len(people.labels), "participant")
+    participants = counted(people.labels, "participant")
     say(f"running twins of {participants} outside the training set")
     before = predicted_functions(fitted, edges, people.segments)
     slopes = tuple(
@@ -612,7 +612,7 @@ def _page(
     return Page(
         title=analysis.results.title,
         lead=f"{card.title} ({bundle.part.architecture}), {analysis.data_set}: twins "
-        f"of {counted(len(study.people.labels), 'participant')} outside the training set."
+        f"of {counted(study.people.labels, 'participant')} outside the training set."
         f"{seen_on_page(analysis.seen)}",
         flags=tuple(flags),
         sections=(

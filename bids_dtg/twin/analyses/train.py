@@ -88,7 +88,7 @@ def run_training(settings: Settings) -> int:
     people, labels = analysis.people, analysis.people.split.training
     if len(labels) < _FEWEST:
         raise SettingsError(
-            f"{counted(len(labels), 'participant')} would be trained on",
+            f"{counted(labels, 'participant')} would be trained on",
             expected=f"{_FEWEST} or more with a connectome and events (in the set training, if "
             "--split-file is given)",
         )
@@ -103,8 +103,8 @@ def run_training(settings: Settings) -> int:
     training, odd = analysis.training_cohort(labels)
     with analysis.writing():
         say(
-            f"{counted(len(labels), 'participant')}, {counted(people.source.edges, 'edge')}, "
-            f"{counted(len(people.tasks.tasks), 'task')} ({', '.join(people.tasks.names)}); "
+            f"{counted(labels, 'participant')}, {counted(people.source.edges, 'edge')}, "
+            f"{counted(people.tasks.tasks, 'task')} ({', '.join(people.tasks.names)}); "
             f"{schedule}"
         )
         place = analysis.results.add("checkpoints/")
@@ -183,7 +183,7 @@ def fit_people(
             families=training.kin,
         )
         say(
-            f"BOLD of {counted(len(readout.regions), 'region')}; connectomes predict responses in "
+            f"BOLD of {counted(readout.regions, 'region')}; connectomes predict responses in "
             f"{int(readout.open.sum())} of them"
         )
     return dataclasses.replace(fitted, bold=readout), adjustment
@@ -234,7 +234,7 @@ def _facts(analysis: TwinAnalysis, fitted: Fitted) -> dict[str, Any]:
         "atlas_digest": source.atlas_digest,
         "cleaning": source.cleaning,
         "data_set": analysis.data_set,
-        "description": f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')} who "
+        "description": f"Fitted with bids_dtg to {counted(fitted.people, 'participant')} who "
         f"performed {', '.join(people.tasks.names)}: {fitted.architecture}, "
         f"{counted(epochs, 'epoch')}",
         "notice": analysis.dataset.notice,
@@ -246,7 +246,7 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Page:
     return Page(
         title=analysis.results.title,
         lead=f"A digital twin ({fitted.architecture}) of "
-        f"{counted(len(fitted.people), 'participant')} of {analysis.data_set}, "
+        f"{counted(fitted.people, 'participant')} of {analysis.data_set}, "
         f"{counted(people.source.edges, 'edge')} per connectome. {_CAUTION}",
         flags=_flags(analysis, fitted, odd),
         sections=(
@@ -284,7 +284,7 @@ def _flags(
     ]
     if people.left_out:
         warnings.append(
-            f"{counted(len(people.left_out), 'participant')} left out: see the table"
+            f"{counted(people.left_out, 'participant')} left out: see the table"
         )
     return tuple(Flag("warning", text) for text in warnings)
 

@@ -154,7 +154,7 @@ def _stages(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     history = record.get("history")
     stages = history if isinstance(history, Mapping) else {}
     return [
-        (str(stage), f"trained for {counted(len(epochs), 'epoch')}")
+        (str(stage), f"trained for {counted(epochs, 'epoch')}")
         for stage, epochs in stages.items()
         if isinstance(epochs, list)  # records are not checked
     ]

@@ -41,7 +41,7 @@ class TwinPart(FittedPart):
     @property
     def outputs(self) -> str:
         """Number of tasks whose responses the model predicts, in words."""
-        return counted(len(self.tasks), "task")
+        return counted(self.tasks, "task")
 
     @property
     def task_set(self) -> TaskSet:

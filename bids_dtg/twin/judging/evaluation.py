@@ -219,7 +219,7 @@ class Evaluation:
         ceilings = {}
         for column, target in enumerate(targets_of(segments.tasks)):
             halves = even_values[:, column], odd_values[:, column]
-            ends = [float("nan")] * 3
+            ends = [np.nan] * 3
             if np.isfinite(halves).all(axis=0).any():
                 r = correlation_interval(*halves, seed=self.seed, draws=_DRAWS)
                 # Where halves do not agree, the ceiling is 0.
@@ -481,5 +481,5 @@ def group_r(scores: Mapping[str, Float64], model: str) -> float:
 def _r(predicted: Float64, observed: Float64) -> float:
     complete = np.isfinite(predicted) & np.isfinite(observed)
     if complete.sum() < _FEWEST_FIGURES:
-        return float("nan")
+        return np.nan
     return float(np.corrcoef(predicted[complete], observed[complete])[0, 1])

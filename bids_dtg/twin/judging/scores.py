@@ -119,8 +119,7 @@ def rt_crps(curves: Floats, seconds: Floats, rt_seconds: Values) -> Values:
 
 def _square(start: Values, end: Values) -> Values:
     """Return the mean square of a linear function from start to end."""
-    mean: Values = (start * start + start * end + end * end) / 3
-    return mean
+    return (start * start + start * end + end * end) / 3
 
 
 def outcome_shares(ends: Floats, correct_button: Integers) -> Values:
@@ -165,8 +164,7 @@ def outcome_brier(shares: Values, segments: Segments) -> Values:
     rows = segments.trials
     missed = ~rows.correct & ~np.isfinite(rows.rt_seconds)
     happened = np.stack([rows.correct, ~rows.correct & ~missed, missed], axis=-1)
-    score: Values = ((shares - happened) ** 2).sum(axis=-1)
-    return score
+    return ((shares - happened) ** 2).sum(axis=-1)
 
 
 def _summed(curves: Values, seconds: Values, grid: Values) -> Values:

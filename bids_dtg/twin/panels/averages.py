@@ -115,7 +115,7 @@ def draw(average: RunFiles, canvas: Canvas) -> Figure | None:
     runs = average.facts.get("Runs")
     if isinstance(runs, list) and len(runs) > 1:
         weights = _WEIGHTS.get(str(average.facts.get("RunsWeightedBy")), "")
-        caption += f". Mean of {counted(len(runs), 'run')}, weighted{weights}"
+        caption += f". Mean of {counted(runs, 'run')}, weighted{weights}"
     return Figure(caption=f"{caption}.", parts=[lanes], scale=_SCALE)
 
 

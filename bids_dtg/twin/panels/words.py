@@ -150,7 +150,7 @@ def subtitle(files: ParticipantFiles) -> str:
     number = len(files.combined)
     connectomes = "Connectome" if number == 1 else f"{number} connectomes"
     text = f"{connectomes} of {parcels_in_words(files)} from "
-    text += f"{counted(len(files.runs), 'run')} of rest"
+    text += f"{counted(files.runs, 'run')} of rest"
     if not any(map(is_predicted, files.combined)):
         return text
     return f"{text}, and predicted behaviour by the model {model_name(_facts(files))}".strip()

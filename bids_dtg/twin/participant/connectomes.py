@@ -111,7 +111,7 @@ def connectome_notes(
     """
     if len(labels) > 1 and any({*labels} <= {*copies} for copies in families.copies):
         raise DatasetError(
-            f"{counted(len(labels), 'participant')} have the same connectome ({named(labels)})",
+            f"{counted(labels, 'participant')} have the same connectome ({named(labels)})",
             expected="a connectome of each participant's own",
         )
     strongest = np.take_along_axis(
@@ -120,7 +120,7 @@ def connectome_notes(
     if (beyond := np.flatnonzero(np.abs(strongest) > LARGEST_Z)).size:
         people = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond.tolist()]
         return (
-            f"{counted(len(people), 'participant')} with edges beyond {LARGEST_Z:g} in Fisher z "
+            f"{counted(people, 'participant')} with edges beyond {LARGEST_Z:g} in Fisher z "
             f"({named(people)}): correlations above {np.tanh(LARGEST_Z):.3f}, as if one "
             "series had two names",
         )

@@ -74,7 +74,7 @@ def _checked(column: Column, labels: Sequence[str]) -> Column:
     """Refuse a column without values of these people; report people without a value."""
     if not column.texts:
         raise SettingsError(
-            f"--covariates {column.name}: none of {counted(len(labels), 'participant')} has a "
+            f"--covariates {column.name}: none of {counted(labels, 'participant')} has a "
             "value",
             expected=f"labels such as sub-{labels[0]} in the table",
         )
@@ -85,7 +85,7 @@ def _checked(column: Column, labels: Sequence[str]) -> Column:
     lacking = [f"sub-{label}" for label in labels if label not in column.texts]
     if lacking:
         say(
-            f"{column.name}: {counted(len(lacking), 'participant')} without a value "
+            f"{column.name}: {counted(lacking, 'participant')} without a value "
             f"({named(lacking)}); the training people's mean is used"
         )
     return column

@@ -140,7 +140,7 @@ def _read_first(
                 first[task.name] = replace(runs[0], is_own=False)
                 break
         if files_of_task and task.name not in first:
-            number = counted(len(files_of_task), "event file")
+            number = counted(files_of_task, "event file")
             raise DatasetError(
                 f"none of {number} of the task {task.name} can be read: {troubles[0]}",
                 expected="event files as the model's task describes them",
@@ -244,7 +244,7 @@ def find_task_files(
     without = [task.name for task in wanted if task not in with_files]
     if task_files and without:
         raise DatasetError(
-            f"{root} has no event files of {counted(len(without), 'task')} of --task-file "
+            f"{root} has no event files of {counted(without, 'task')} of --task-file "
             f"({named(without)})",
             expected="files with the task names of bids_tasks in the task file",
         )

@@ -140,10 +140,10 @@ class TwinRequest(ParcelRequest[TwinBundle]):
 
     def notes(self) -> Iterator[str]:
         """Yield lines on the atlas, the model and the event files."""
-        yield f"connectomes between the {counted(len(self.regions), 'parcel')} of {self.atlas.key}"
+        yield f"connectomes between the {counted(self.regions, 'parcel')} of {self.atlas.key}"
         if len(self.atlases) > 1:
             bold = self.for_task_runs
-            yield f"task BOLD in the {counted(len(bold.regions), 'parcel')} of {bold.atlas.key}"
+            yield f"task BOLD in the {counted(bold.regions, 'parcel')} of {bold.atlas.key}"
         yield from super().notes()
         if self.connectome_note:
             yield self.connectome_note
@@ -187,7 +187,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe the results that an average would give, with lines on its event files."""
-        parcels = counted(len(self.regions), "parcel")
+        parcels = counted(self.regions, "parcel")
         for run in planned.runs:
             if isinstance(run, TaskRun):
                 return f"series of {parcels}", [f"    on the clock of {run.events}"]

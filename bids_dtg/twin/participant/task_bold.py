@@ -193,7 +193,7 @@ def find_output_bold(
         names, bold = read_task_bold(path)
         if names != regions:
             raise DatasetError(
-                f"{path} has {counted(len(names), 'parcel')}, and they are not those of "
+                f"{path} has {counted(names, 'parcel')}, and they are not those of "
                 f"{first}",
                 expected=f"the same {len(regions)}",
                 remedy="make it again, or give each atlas an OUTPUT_DIR of its own",
@@ -268,7 +268,7 @@ def find_array_bold(
     ]
     if unclear:
         notes.append(
-            f"{counted(len(unclear), 'participant')} with several event files of a task "
+            f"{counted(unclear, 'participant')} with several event files of a task "
             f"({named(unclear)}): task_bold could belong to any of them, so it is not used; "
             "--session-label chooses"
         )
@@ -287,5 +287,5 @@ def _in_words(whose: Mapping[str, Sequence[object | None]]) -> str:
     runs = counted(sum(map(len, has_bold)), "run")
     with_bold = sum(map(sum, has_bold))
     people = sum(map(any, has_bold))
-    everybody = counted(len(whose), "participant")
+    everybody = counted(whose, "participant")
     return f"BOLD in {with_bold} of {runs} of trials, of {people} of {everybody}"

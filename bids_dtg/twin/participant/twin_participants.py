@@ -176,7 +176,7 @@ def _whole_people(
         further = f" ({number - 1} more)" if number > 1 else ""
         notes.append(
             f"left out: {counted(number, 'run')} of "
-            f"{counted(len(troubles), 'participant')} "
+            f"{counted(troubles, 'participant')} "
             f"({named(list(troubles))}): {first}{further}"
         )
     if not labels:
@@ -236,5 +236,5 @@ def _on_task(
         (low, chance, "; buttons may have been swapped"),
     ):
         if unusual:
-            number = counted(len(unusual), "participant")
+            number = counted(unusual, "participant")
             yield f"{task.name}: {number} {what} ({named(unusual)}): kept{remark}"

@@ -108,7 +108,7 @@ class TwinWork(ParcelWork):
             self.task_writer.run_notes(measured),
             f"series of {counted(int(measured.series.present.sum()), 'parcel')}, "
             f"{measured.design.frames_kept} of "
-            f"{counted(len(measured.design.keep), 'volume')} kept",
+            f"{counted(measured.design.keep, 'volume')} kept",
         )
 
 
@@ -117,8 +117,8 @@ def _line(connectome: AverageConnectome) -> str:
     runs = connectome.runs
     coverage = min(float(run.series.coverage.mean()) for run in runs)
     return (
-        f"{counted(len(connectome.upper), 'edge')} from {connectome.minutes:.1f} minutes of "
-        f"rest ({counted(len(runs), 'run')}), coverage {coverage:.1%}"
+        f"{counted(connectome.upper, 'edge')} from {connectome.minutes:.1f} minutes of "
+        f"rest ({counted(runs, 'run')}), coverage {coverage:.1%}"
     )
 
 

@@ -151,12 +151,10 @@ def decision_quantiles(shares: Float64, drift: Float64, boundary: Float64) -> Fl
     # All rows in one inversion: row r's shares lie between r and r + 1.
     row = np.arange(len(drift))[:, None]
     u = np.interp((shares + row).ravel(), (decided + row).ravel(), grid.ravel())
-    times: Float64 = u.reshape(shares.shape) * boundary[:, None] ** 2
-    return times
+    return u.reshape(shares.shape) * boundary[:, None] ** 2
 
 
 def _grid(m: Float64) -> Float64:
     """Return times (rows, points) from 0 until all is decided, denser at the start."""
     end = 1.0 / (2.0 * np.maximum(m, 1.0)) + 2.0 * _TAIL / (m**2 + np.pi**2)
-    grid: Float64 = end[:, None] * np.linspace(0.0, 1.0, _GRID) ** 2
-    return grid
+    return end[:, None] * np.linspace(0.0, 1.0, _GRID) ** 2

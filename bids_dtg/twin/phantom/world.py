@@ -160,8 +160,7 @@ def _mean_connectome(regions: int, sd: float, rng: np.random.Generator) -> Float
     network = np.arange(regions) * _NETWORKS // regions
     rows, columns = np.triu_indices(regions, 1)
     level = np.where(network[rows] == network[columns], _MEAN_WITHIN, _MEAN_BETWEEN)
-    mean: Float64 = level + rng.normal(0.0, sd, len(rows))
-    return mean
+    return level + rng.normal(0.0, sd, len(rows))
 
 
 # Conditions of each task: the easy one, and the one whose drift a cost lowers.

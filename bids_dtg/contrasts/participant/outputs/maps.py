@@ -203,7 +203,7 @@ def average_sidecar(
     for summary in runs:
         sources += run_sources(summary.run, source)
     common = {
-        "Description": f"{NOT_MEASURED}{counted(len(contrasts), 'contrast')}, one map each",
+        "Description": f"{NOT_MEASURED}{counted(contrasts, 'contrast')}, one map each",
         "Sources": sources,
         "Synthetic": True,
         "Units": part.units,
