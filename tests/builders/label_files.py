@@ -32,6 +32,7 @@ def write_labels(
     size: int = _MESH,
     maps: int = 1,
     voxels: bool = False,
+    cortex: bool = True,
     named: bool = True,
     name: str | None = None,
     first: float | None = None,
@@ -48,6 +49,8 @@ def write_labels(
         Number of maps of labels.
     voxels
         Whether voxels have a label, too.
+    cortex
+        Whether it has vertices of the cortex.
     named
         Whether it has label tables; else its maps are values.
     name
@@ -74,6 +77,8 @@ def write_labels(
         near = np.flatnonzero(axis.surface_mask & (axis.vertex < size))
         axis, values = axis[near], values[near]
         axis.nvertices = dict.fromkeys(CORTEX, size)
+    if not cortex:
+        axis, values = axis[-len(below) :], values[-len(below) :]
     titles = [f"map {number}" for number in range(maps)]
     rows = nib.cifti2.ScalarAxis(titles)
     if named:

@@ -240,6 +240,7 @@ WRONG_LABELS = {
     "a fraction": ({"first": 0.5}, "its labels are not integers"),
     "no number": ({"first": np.nan}, "its labels are not integers"),
     "no names": ({"name": "???"}, "labels no vertex of the cortex"),
+    "no cortex": ({"cortex": False}, "labels no vertex of the cortex"),
 }
 
 

@@ -277,8 +277,11 @@ class ParcelPlaces(ListedPlaces):
                 expected="labels of the cortex alone, as parcels are averaged over vertices",
                 remedy="keep the cortex with wb_command -cifti-separate and -cifti-create-label",
             )
-        used = np.unique(np.concatenate([*labels.values()]))
-        names = {key: name for key, name in sorted(table.items()) if key in used}
+        names = {
+            label: name
+            for label, name in sorted(table.items())
+            if any((side_labels == label).any() for side_labels in labels.values())
+        }
         if not names:
             raise RunError(
                 f"{path} labels no vertex of the cortex",
