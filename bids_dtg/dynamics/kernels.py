@@ -93,9 +93,11 @@ def _add(total: Float32, part: Float32) -> None:
 
 
 @_inner
-def _add_product(total: Float32, left: Float32, right: Float32, part: Float32) -> None:
+def _add_product(
+    total: Float32, first: Float32, second: Float32, part: Float32
+) -> None:
     """Add a matrix product, which is written to `part` first."""
-    np.dot(left, right, part)
+    np.dot(first, second, part)
     _add(total.reshape(-1), part.reshape(-1))
 
 

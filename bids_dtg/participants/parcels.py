@@ -380,8 +380,8 @@ def read_atlases(
     grid = standard_grid()
     datasets = atlas_datasets(settings.inputs.derivatives)
     # The model's atlas by the name that --atlases takes.
-    known = {atlas_key(atlas.entities): name for name, atlas in KNOWN.items()}
-    option = known.get(model_atlas, model_atlas)
+    names = {atlas_key(atlas.entities): name for name, atlas in KNOWN.items()}
+    option = names.get(model_atlas, model_atlas)
     try:
         return choose_atlases(
             options or (option or DEFAULT,),

@@ -537,11 +537,11 @@ def _shown(sets: Mapping[str, Sequence[_FeatureSet]]) -> Iterator[_FeatureSet]:
 
 def _page_row(feature_set: _FeatureSet, differences: Sequence[Row]) -> Row:
     """Return a row of the page's table, with comparisons with other kinds of features."""
-    own = feature_set.row
-    row = {key: own[key] for key in ("phenotype", "people", "p_fwe")}
+    table_row = feature_set.row
+    row = {key: table_row[key] for key in ("phenotype", "people", "p_fwe")}
     row |= {"features": feature_set.title, "score": feature_set.score}
     for compared in differences:
-        same = all(compared[name] == own[name] for name in _COMPARED)
+        same = all(compared[name] == table_row[name] for name in _COMPARED)
         if same and not feature_set.by_site:
             row[f"minus_{compared['minus']}"] = compared["difference"]
             row[f"verdict_{compared['minus']}"] = compared["verdict"]

@@ -275,10 +275,10 @@ def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
 def _columns_of_common_vertices(axis: Any) -> Indices:
     """Return the columns (vertices, 2) of those vertices that both hemispheres have."""
     lefts, rights = (np.flatnonzero(axis.name == structure) for structure in CORTEX)
-    _, left, right = np.intersect1d(
+    _, left_rows, right_rows = np.intersect1d(
         axis.vertex[lefts], axis.vertex[rights], return_indices=True
     )
-    return np.stack([lefts[left], rights[right]], axis=1)
+    return np.stack([lefts[left_rows], rights[right_rows]], axis=1)
 
 
 def _frames(header: SeriesHeader, which: slice) -> Float32:
