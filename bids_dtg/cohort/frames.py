@@ -115,13 +115,13 @@ def load_maps(
         raise DatasetError(
             f"{root} is not a folder", expected="the OUTPUT_DIR of a run"
         )
-    of_sides = kind == ASYMMETRY.desc
-    if not (of_sides or kind == "maps") or (of_sides and atlas):
+    is_asymmetry = kind == ASYMMETRY.desc
+    if not (is_asymmetry or kind == "maps") or (is_asymmetry and atlas):
         raise SettingsError(
             f"kind={kind!r} was given" + f" with atlas={atlas!r}" * bool(atlas),
             expected='"maps", or "asymmetry" without an atlas',
         )
-    if of_sides:
+    if is_asymmetry:
         table = _table_of_sides(root, combine)
     elif atlas is None:
         table = _table_of_maps(root, combine, space)

@@ -187,7 +187,7 @@ class _FeatureSet:
 
     @cached_property
     def score(self) -> Interval:
-        """That score with its interval."""
+        """The score with its interval."""
         return interval(self.prediction, self.phenotype.target)
 
     @property
@@ -390,7 +390,7 @@ def _write(results: ResultFolder, study: _Study) -> None:
             expected=f"values that differ, of {options.cross_validated} "
             "families or more",
         )
-    sets = {name: _corrected(sets) for name, sets in study.sets.items()}
+    sets = {name: _with_corrected_p(sets) for name, sets in study.sets.items()}
     differences = {name: list(_differences(sets[name], seed)) for name in sets}
     scores = [feature_set.row for feature_set in chain(*sets.values())]
     all_differences = [*chain(*differences.values())]
@@ -432,7 +432,7 @@ def _facts(study: _Study) -> dict[str, object]:
     }
 
 
-def _corrected(sets: Sequence[_FeatureSet]) -> list[_FeatureSet]:
+def _with_corrected_p(sets: Sequence[_FeatureSet]) -> list[_FeatureSet]:
     """Return sets with p corrected over those with as many permutations, sites left out too."""
     corrected_sets = []
     for feature_set in sets:

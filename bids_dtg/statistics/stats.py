@@ -573,7 +573,7 @@ class _Answer:
 
     @property
     def judged(self) -> list[_ContrastTests]:
-        """Those that may have p; all, if none may."""
+        """The ranked contrasts that may have p; all, if none may."""
         ranked = self.ranked
         return [contrast for contrast in ranked if not contrast.plan.no_p] or ranked
 

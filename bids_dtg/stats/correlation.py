@@ -72,7 +72,7 @@ def correlation_interval(
     finite = np.isfinite(x) & np.isfinite(y)
     x = np.asarray(x, np.float64)[finite]
     y = np.asarray(y, np.float64)[finite]
-    r = float(correlation(x, y)) if len(x) else np.nan
+    r = float(correlation(x, y))
     if not np.isfinite(r):
         return Interval(r)
     rng = np.random.default_rng(seed)
@@ -160,7 +160,7 @@ def unit_length(values: Floats, used: Mask | None = None) -> Floats:
         centred = (floats - floats.sum(axis=-1, keepdims=True) / count) * used
         length = np.sqrt(np.einsum("...v,...v->...", centred, centred))[..., None]
         # What rounding leaves of a constant has no meaningful direction.
-        largest = np.abs(floats).max(axis=-1, keepdims=True)
+        largest = np.abs(floats).max(axis=-1, keepdims=True, initial=0.0)
         rounding = 8 * np.finfo(dtype).eps * largest
         has_direction = np.isfinite(length) & (length > rounding * np.sqrt(count))
         unit: Floats = centred / np.where(has_direction, length, np.nan)

@@ -156,7 +156,8 @@ def common_products(
     """
     if first is None:
         return second
-    labels = tuple(label for label in first[0] if label in {*second[0]})
+    in_second = {*second[0]}
+    labels = tuple(label for label in first[0] if label in in_second)
     total = np.zeros((len(labels), len(labels)))
     for people, inner_products in (first, second):
         centred = inner_products

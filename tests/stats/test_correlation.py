@@ -53,6 +53,7 @@ def test_too_few_people_have_no_interval():
     assert np.isnan(correlation_interval(X[:2], Y[:2]).low)
     assert np.isnan(correlation_interval(X, np.ones(60)).mean)
     assert np.isnan(correlation_interval(X[:2], np.full(2, np.nan)).mean)
+    assert np.isnan(correlation_interval(X[:0], Y[:0]).mean)
 
 
 @pytest.mark.slow

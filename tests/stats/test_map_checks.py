@@ -103,6 +103,14 @@ def test_fewer_people_than_five_are_not_compared(places, mirror):
     assert judge_person(checks) == {}
 
 
+def test_maps_without_mirrored_places_are_compared_all_the_same(places, mirror):
+    (maps,) = cohort(places)
+    for item in check_maps(maps, np.full(len(mirror), -1)):
+        assert item.r > 0.5
+        assert np.isnan(item.side_r)
+        assert not item.findings
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
