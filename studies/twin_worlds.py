@@ -52,10 +52,10 @@ from bids_dtg.twin.judging.predictions import (
     predict_people,
 )
 from bids_dtg.twin.judging.scores import (
-    conditions_of,
     means,
     outcome_brier,
     rt_crps,
+    scored_trials,
 )
 from bids_dtg.twin.phantom.bold import REGIONS, VARYING, simulate_bold, true_responses
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
@@ -186,7 +186,7 @@ def behaviour_figures(
         assert predicted.seconds is not None
         rt_seconds = unseen.segments.trials.rt_seconds
         scores = rt_crps(predicted.answered, predicted.seconds, rt_seconds)
-        for task, condition, used in conditions_of(unseen.segments):
+        for task, condition, used in scored_trials(unseen.segments):
             score = 1e3 * float(np.nanmean(means(scores, used)))
             figures[f"CRPS of {task} {condition}, {model}, ms"] = score
     return figures
@@ -373,7 +373,7 @@ def tcp_rows(data: Path) -> Iterator[str]:
         )[out]
     yield f"\n| TCP, {len(labels)} people | people, ms | left-out group network, ms | less |"
     yield "|---|---|---|---|"
-    for task, condition, used in conditions_of(segments):
+    for task, condition, used in scored_trials(segments):
         timed = used & np.isfinite(rt)
         observed, network = (
             1e3 * np.nanmean(means(times, timed)) for times in (rt, predicted)

@@ -120,13 +120,13 @@ class BoldReadout:
         return torch.from_numpy(np.nan_to_num(self.responses)) + opened @ change
 
 
-def conditions_of(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
+def response_conditions(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
     """Return the task and condition of each column of responses.
 
     Examples
     --------
     >>> from bids_dtg.twin.tasks import find_task
-    >>> conditions_of(TaskSet((find_task("stroop"),)))
+    >>> response_conditions(TaskSet((find_task("stroop"),)))
     (('stroop', 'congruent'), ('stroop', 'incongruent'))
     """
     return tuple((task.name, name) for task in tasks.tasks for name in task.conditions)
@@ -313,7 +313,7 @@ def responses(bold: People, segments: Segments) -> Float64:
     -------
     numpy.ndarray
         (people, regions, conditions), in the units of BOLD, for a stimulus that stays on. The
-        conditions are those of `conditions_of`; NaN: unknown.
+        conditions are those of `response_conditions`; NaN: unknown.
     """
 
     def find(layout: _Layout, run: BoldRun, conditions: int) -> Float64:
@@ -632,7 +632,7 @@ def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
 
 def _response_weights(segments: Segments, tr_seconds: float) -> Float32:
     """Return the weight of each step in responses, (people, conditions, segments, steps)."""
-    shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
+    shape = len(response_conditions(segments.tasks)), *segments.inputs.shape[1:3]
     weights = np.zeros((len(segments.run), *shape), np.float32)
     slopes_of_layouts: MadeForLayouts = []
     for person, person_weights in enumerate(weights):

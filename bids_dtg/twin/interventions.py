@@ -26,8 +26,8 @@ from bids_dtg.array_types import Float64, Floats, Integers, Values
 from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.twin.bold import (
     BoldReadout,
-    conditions_of,
     performed_responses,
+    response_conditions,
     responses,
 )
 from bids_dtg.twin.bold_runs import People
@@ -76,7 +76,7 @@ def _contrasts(
     """Yield task and region of each function of BOLD, with row and first column of responses."""
     if bold is None:
         return
-    columns = conditions_of(tasks)
+    columns = response_conditions(tasks)
     for task in tasks.tasks:
         if len(task.conditions) < 2:
             continue
@@ -341,17 +341,23 @@ def slope_of(
     x, y = np.asarray(predicted)[finite], np.asarray(observed)[finite]
     names = np.arange(len(finite)) if families is None else families
     kin, unit = np.unique(names[finite], return_inverse=True)
-    number = len(kin)
-    if number < 2 or not (varies(x) and varies(y)):
+    number, r = len(kin), correlation_of(x, y)
+    if number < 2 or np.isnan(r):
         return Slope(np.nan, np.nan, np.nan, np.nan, number)
     drawn = np.random.default_rng(seed).multinomial(
         number, np.full(number, 1 / number), _SAMPLES
     )
     low, high = np.nanpercentile(_slopes(x, y, drawn[:, unit]), [2.5, 97.5])
     (value,) = _slopes(x, y, np.ones((1, len(x))))
-    return Slope(
-        float(value), float(low), float(high), float(np.corrcoef(x, y)[0, 1]), number
-    )
+    return Slope(float(value), float(low), float(high), r, number)
+
+
+def correlation_of(x: Float64, y: Float64) -> float:
+    """Return r over the people with both values; NaN where one of them does not vary."""
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[finite], y[finite]
+    defined = len(x) > 1 and varies(x) and varies(y)
+    return float(np.corrcoef(x, y)[0, 1]) if defined else np.nan
 
 
 def varies(values: Float64) -> bool:

@@ -136,7 +136,7 @@ class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
         )
 
     def training_cohort(self, labels: Sequence[str]) -> tuple[Cohort, tuple[str, ...]]:
-        """Read the people of a fit as `cohort`; warn of implausible connectomes, and return this.
+        """Read the people of a fit, as `cohort` does, and the warnings of implausible connectomes.
 
         Raises
         ------

@@ -30,8 +30,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import BETTER, NO_EVIDENCE, RULE, WORSE, Verdict, too_few
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
 from bids_dtg.twin.analyses.train import ALL_THE_SAME, chosen_architecture, fit_people
-from bids_dtg.twin.bold import conditions_of as responses_to
-from bids_dtg.twin.bold import known_mean, responses
+from bids_dtg.twin.bold import known_mean, response_conditions, responses
 from bids_dtg.twin.judging.evaluation import (
     FIGURES,
     Evaluation,
@@ -49,7 +48,7 @@ from bids_dtg.twin.judging.predictions import (
     join_folds,
     predict_people,
 )
-from bids_dtg.twin.judging.scores import conditions_of, mean_curve, observed_curves
+from bids_dtg.twin.judging.scores import mean_curve, observed_curves, scored_trials
 from bids_dtg.twin.times import RT, observed_times, targets_of
 from bids_dtg.twin.trials import half_of
 
@@ -400,12 +399,12 @@ def _region_rows(evaluation: Evaluation) -> Iterator[Row]:
         return
     names = ("observed", "twin", "training_mean")
     means = {f"{name}_response": known_mean(judged.bold[name]) for name in names}
+    scores = evaluation.bold_scores.items()
     for region, name in enumerate(judged.regions):
         if not np.isfinite(means["observed_response"][region]).any():
             continue  # without signal
-        for column, (task, condition) in enumerate(responses_to(tasks)):
+        for column, (task, condition) in enumerate(response_conditions(tasks)):
             place = tasks.names.index(task)
-            scores = evaluation.bold_scores.items()
             yield {
                 "region": name,
                 "task": task,
@@ -658,7 +657,7 @@ def _curves(
     for name in (TWIN, GROUP):
         if name in judged.models:
             sources[name] = [values[name] for values in predicted]
-    for task, condition, used in conditions_of(segments):
+    for task, condition, used in scored_trials(segments):
         if task not in tasks or not used.any():
             continue
         series = {}

@@ -46,6 +46,7 @@ from bids_dtg.twin.interventions import (
     FEWEST_PEOPLE,
     STEP_SIZES,
     Slope,
+    correlation_of,
     evidence_of,
     functions_of,
     gradients_of,
@@ -698,10 +699,8 @@ def _difference_table(study: _Study) -> Table:
         change, before = move.change[:, move.target], study.before[:, move.target]
         scale = _scale(study.functions[move.target])
         deviation = scale * float(np.nanstd(change)) if varies(change) else 0.0
-        r = (
-            slope_of(level, change).r
-            for level in (before, study.observed[:, move.target])
-        )
+        observed = study.observed[:, move.target]
+        r = (correlation_of(level, change) for level in (before, observed))
         rows.append((move.words, deviation, *r))
     return Table(
         f"Changes of people's twins at {_AT:g} SD ({_UNITS})",

@@ -33,10 +33,10 @@ from bids_dtg.twin.judging.predictions import (
 )
 from bids_dtg.twin.judging.scores import (
     choice_agreement,
-    conditions_of,
     means,
     outcome_brier,
     rt_crps,
+    scored_trials,
 )
 from bids_dtg.twin.times import (
     EFFECT,
@@ -179,7 +179,7 @@ class Evaluation:
             used = rows.scored & (rows.task == number)
             yield from self._compared(("choice", task.name, ""), choices, used)
         for figure, values in (("crps", crps), ("brier", brier)):
-            for task_name, condition, used in conditions_of(segments):
+            for task_name, condition, used in scored_trials(segments):
                 yield from self._compared((figure, task_name, condition), values, used)
 
     def _compared(
@@ -312,7 +312,7 @@ def even_trials(segments: Segments) -> Mask:
     """Return every other answered trial of each person, task and condition, (people, trials)."""
     even = np.zeros(segments.trials.scored.shape, np.bool_)
     answered = np.isfinite(segments.trials.rt_seconds)
-    for _, _, used in conditions_of(segments):
+    for _, _, used in scored_trials(segments):
         counted = used & answered
         even |= counted & (np.cumsum(counted, axis=1) % 2 == 0)
     return even

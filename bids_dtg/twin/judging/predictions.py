@@ -240,10 +240,8 @@ def join_folds(parts: Sequence[tuple[Integers, Judged]]) -> Judged:
                 for part in vars(model)
             }
             models[name] = Predicted(**joined)
-    bold_of_folds, bold = (
-        [judged.bold for judged in folds if judged.bold is not None],
-        None,
-    )
+    bold = None
+    bold_of_folds = [fold.bold for fold in folds if fold.bold is not None]
     if len(bold_of_folds) == len(folds):
         bold = {
             name: together([fold[name] for fold in bold_of_folds])

@@ -20,7 +20,7 @@ from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 _LEAST_ANSWERED = 1e-3
 
 
-def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Mask]]:
+def scored_trials(segments: Segments) -> Iterator[tuple[str, str, Mask]]:
     """Yield each task and condition with its scored trials, (people, trials)."""
     rows = segments.trials
     for number, task in enumerate(segments.tasks.tasks):

@@ -78,14 +78,15 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
 
     Examples
     --------
-    >>> words = methods_of(TwinMethods("Series are means.", "session"), OutputOptions())
-    >>> words.computed[:52]
-    "Series are means. A connectome is Fisher's z of the "
+    >>> series = "Series are means, and each series was scaled."
+    >>> words = methods_of(TwinMethods(series, "session"), OutputOptions())
+    >>> words.computed[:72]
+    "Series are means, and each series was scaled. A connectome is Fisher's z"
     >>> "Takahashi" in words.references, words.caution
     (False, '')
-    >>> runs_of_tasks = TwinMethods("Series are means.", "session", reads_task_runs=True)
+    >>> runs_of_tasks = TwinMethods(series, "session", reads_task_runs=True)
     >>> methods_of(runs_of_tasks, OutputOptions()).computed[:35]
-    'Series are means.; values are perce'
+    'Series are means; values are percen'
     """
     if facts.reads_task_runs:
         return parcel_methods(
@@ -179,11 +180,6 @@ def notes(files: ParticipantFiles) -> Iterator[Flag]:
 def is_predicted(average: RunFiles) -> bool:
     """Return whether an average has predicted behaviour."""
     return has(behaviour_of(average), PREDICTED)
-
-
-def missing(run: RunFiles) -> str:
-    """Return an empty text: a run has all its panels, or a note that explains what is missing."""
-    return ""
 
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:

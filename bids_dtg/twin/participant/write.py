@@ -209,7 +209,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     def _edge_facts(
         self, connectome: AverageConnectome, left_out: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Return the sidecar fields of a connectome: how it was connectome."""
+        """Return the sidecar fields of a connectome: how it was made."""
         hide = self._request.path_names.hide
         return {
             "Description": "Connectome: Fisher z of the Pearson correlation between the cleaned "
