@@ -40,7 +40,7 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # as Lightning names i
 class Task(lightning.LightningModule):
     """What the loop trains: a Lightning module that appends a record to `history` each epoch."""
 
-    # Digest of everything that past epochs depend on; empty: the folder is of such a digest.
+    # Digest of everything that past epochs depend on; empty: the folder's name has such a digest.
     identity = ""
 
     def __init__(self, report: Report) -> None:

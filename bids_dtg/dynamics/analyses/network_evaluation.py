@@ -82,7 +82,7 @@ ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
     "network_only": ("network", "the model without the external input"),
     "no_input": ("none", "the model without either input"),
 }
-FEW_SIMULATIONS = 20  # of each person without some inputs, as published
+FEW_SIMULATIONS = 20  # of each person with other inputs or connections, as published
 # Simulations of each person for predictive checks; more would take long, because of FCD.
 CHECKED_SIMULATIONS = 20
 # r between the functional connectivity of training people and of single simulations: the published

@@ -161,8 +161,9 @@ def run_training(settings: Settings) -> int:
             report=say,
         )
         facts = _facts(analysis, fitted)
-        folder = analysis.results.add(f"{BUNDLE}/")
-        bundle = write_network_bundle(folder, fitted, training_people, **facts)
+        bundle = write_network_bundle(
+            analysis.results.add(f"{BUNDLE}/"), fitted, training_people, **facts
+        )
         say(f"{bundle.title} ({bundle.card.kind}): {bundle.path}")
         _write_results(analysis, networks, fitted)
     return 0

@@ -127,6 +127,6 @@ BY_NAME: Mapping[str, DynamicsKind] = {kind.name: kind for kind in KINDS}
 def kind_named(name: str) -> DynamicsKind:
     """Return the row of a bundle's kind.
 
-    A bundle of another workflow gets the last row, whose function `load` refuses it.
+    A bundle of another workflow gets the last row, whose class of bundles refuses it.
     """
     return BY_NAME.get(name, KINDS[-1])

@@ -117,28 +117,28 @@ def check_person(
     }
 
 
-def predictive_p(values: Floats) -> Floats:
-    """Return the two-sided p of own sessions among simulated ones.
+def predictive_p(values: Floats) -> float:
+    """Return the two-sided p of a person's own session among simulated ones.
 
     Parameters
     ----------
     values
-        (people, 1 + simulations), as `check_person` returns them for each person.
+        (1 + simulations,), as `check_person` returns them.
 
     Returns
     -------
-    numpy.ndarray
-        (people,), 2 min(1 + below, 1 + above) / (1 + simulations), at most 1.
+    float
+        2 min(1 + below, 1 + above) / (1 + simulations), at most 1.
 
     Examples
     --------
-    >>> predictive_p(np.array([[0.0, *range(1, 20)], [1.5, *range(1, 20)]]))
-    array([0.1, 0.2])
+    >>> predictive_p(np.array([0.0, *range(1, 20)])), predictive_p(np.array([1.5, *range(1, 20)]))
+    (0.1, 0.2)
     """
-    measured, simulated = values[:, :1], values[:, 1:]
-    below = 1 + (simulated <= measured).sum(axis=1)
-    above = 1 + (simulated >= measured).sum(axis=1)
-    return np.minimum(2 * np.minimum(below, above) / values.shape[1], 1.0)
+    measured, simulated = values[0], values[1:]
+    below = 1 + int((simulated <= measured).sum())
+    above = 1 + int((simulated >= measured).sum())
+    return min(2 * min(below, above) / len(values), 1.0)
 
 
 def summarise(
@@ -149,36 +149,39 @@ def summarise(
     Parameters
     ----------
     people
-        Results of `check_person`, one for each person.
+        Results of `check_person`, one for each person. They differ in length where simulations of
+        a person have diverged.
 
     Returns
     -------
     list
         ``outside`` is the share of people outside the middle 90 % of their simulations, at most 0.1
-        with a correct model; NaN with fewer than 19 simulations.
+        with a correct model. People with fewer than 19 simulations do not count in it.
     """
     rows: list[dict[str, Any]] = []
     if not people:
         return rows
     for name, (_, unit, _) in CHECKS.items():
-        values = np.stack([person[name] for person in people])
-        values = values[np.isfinite(values).all(axis=1)]
-        if not len(values):
+        finite = [person[name] for person in people if np.isfinite(person[name]).all()]
+        if not finite:
             continue
-        observed, simulated = values[:, 0], values[:, 1:]
-        outside = np.nan
-        if simulated.shape[1] >= FEWEST_SIMULATIONS:
-            outside = float((predictive_p(values) <= OUTSIDE_P).mean())
-        low, high = np.quantile(simulated, (0.05, 0.95), axis=1)
+        p = [
+            predictive_p(values)
+            for values in finite
+            if len(values) > FEWEST_SIMULATIONS
+        ]
+        outside = float(np.mean(np.array(p) <= OUTSIDE_P)) if p else np.nan
+        ends = [np.quantile(values[1:], (0.05, 0.95)) for values in finite]
+        low, high = np.mean(ends, axis=0)
         row = {
             "measure": name,
             "unit": unit,
-            "people": len(values),
-            "observed": float(observed.mean()),
-            "simulated": float(simulated.mean()),
-            "low": float(low.mean()),
-            "high": float(high.mean()),
-            "outside": wilson_interval(outside, len(values)),
+            "people": len(finite),
+            "observed": float(np.mean([values[0] for values in finite])),
+            "simulated": float(np.mean([values[1:].mean() for values in finite])),
+            "low": float(low),
+            "high": float(high),
+            "outside": wilson_interval(outside, len(p)),
         }
         rows.append(row)
     return rows

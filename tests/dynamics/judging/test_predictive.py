@@ -42,14 +42,13 @@ def test_each_figure_is_of_each_session():
     assert checks["fcd_distance"][0] == pytest.approx(distances.mean(), rel=1e-5)
 
 
-def test_p_counts_the_own_session_and_both_sides():
-    simulated = np.tile(np.arange(1.0, 20.0), (4, 1))  # 19
-    measured = np.array([[0.0], [1.5], [10.0], [99.0]])
-    np.testing.assert_allclose(
-        predictive_p(np.hstack([measured, simulated])), [0.1, 0.2, 1.0, 0.1]
-    )
+@pytest.mark.parametrize(
+    ("measured", "p"), [(0.0, 0.1), (1.5, 0.2), (10.0, 1.0), (99.0, 0.1)]
+)
+def test_p_counts_the_own_session_and_both_sides(measured, p):
+    assert predictive_p(np.array([measured, *range(1, 20)])) == pytest.approx(p)
     # Ties are no evidence.
-    assert predictive_p(np.zeros((1, 100))).tolist() == [1.0]
+    assert predictive_p(np.full(100, measured)) == 1.0
 
 
 def test_people_outside_are_counted_where_simulations_are_enough():
@@ -63,3 +62,13 @@ def test_people_outside_are_counted_where_simulations_are_enough():
     assert row["observed"] == pytest.approx((99 + 10) / 2)
     few = summarise([dict.fromkeys(CHECKS, values[:18])])[0]
     assert np.isnan(few["outside"].mean)
+
+
+def test_a_person_with_fewer_simulations_has_means_alone():
+    values = np.concatenate([[99.0], np.arange(1.0, 20.0)])
+    row = summarise([dict.fromkeys(CHECKS, part) for part in (values, values[:4])])[0]
+    assert (row["people"], row["observed"]) == (2, 99.0)
+    assert row["simulated"] == pytest.approx((10 + 2) / 2)
+    assert row["high"] == pytest.approx((18.1 + 2.9) / 2)
+    # Of one person.
+    assert row["outside"] == summarise([dict.fromkeys(CHECKS, values)])[0]["outside"]
