@@ -69,7 +69,7 @@ def fit_model(
     folder: Path,
     report: Callable[[str], None],
 ) -> FittedModel:
-    """Fit the plan's kind, and re-centre it on the validation people unless the fit did so.
+    """Fit the plan's kind, and re-centre it on the validation people if the kind needs them.
 
     Raises
     ------
@@ -85,9 +85,13 @@ def fit_model(
     fitted = kind.module().fit(data, plan.settings, folder, report)
     record = {"recipe": modelling.recipe, "seed": modelling.seed, **fitted.record}
     fitted = replace(fitted, kind=kind.name, record=record)
-    if fitted.correction is None:
+    if fitted.correction is not None:
+        individual = fitted.correction.gains.round(GAIN_DIGITS) > 0
+    elif not kind.needs_validation:
+        pairs = _predicted_and_measured(fitted, training)
+        _, individual = recentre(pairs, mean_maps(training))
+    else:
         return recentred(fitted, data, labels, modelling.recipe, report)
-    individual = fitted.correction.gains.round(GAIN_DIGITS) > 0
     return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
 
 

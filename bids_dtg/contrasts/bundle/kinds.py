@@ -90,7 +90,7 @@ class MapsKind(Kind):
     module: Callable[[], KindModule]  # imports the module with its functions
     fewest_people: int = 1  # to train on
     # Whether validation people are held out, from whom a fitted model is re-centred. Other kinds
-    # find the correction themselves, with training people left out in turn.
+    # find a correction themselves, with training people left out in turn, or need none.
     needs_validation: bool = False
     reads_segments: bool = False  # of a run, not whole runs
     # Whether the prediction for a voxel depends on other voxels' connectomes. In other kinds, a
