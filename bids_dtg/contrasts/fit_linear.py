@@ -136,7 +136,8 @@ def fit_linear(
     Raises
     ------
     ValueError
-        There are fewer than five people, or rest and maps do not match.
+        There are fewer than five people, rest has values that are not finite or never varies, or
+        rest and maps do not match.
 
     Notes
     -----
@@ -160,6 +161,11 @@ def fit_linear(
         raise ValueError(
             f"there are {len(rest)} people: fewer than {LINEAR.fewest_people}, too few to train on"
         )
+    for row, series in enumerate(rest):
+        if not np.isfinite(series).all() or not np.ptp(series, axis=1).any():
+            raise ValueError(
+                f"the rest of person {row} has values that are not finite, or never varies"
+            )
     places = {np.shape(series)[0] for series in rest}
     places |= {np.shape(some_maps)[-1] for some_maps in (*maps, *(roi_maps or ()))}
     if len(places) > 1:

@@ -247,6 +247,10 @@ def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
         bids_dtg.fit_linear([series[1:] for series in rest], maps)
     with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):
         bids_dtg.fit_linear(rest, maps, roi_maps=[np.ones((2, 59))])
+    for wrong in (np.full_like(rest[3], np.nan), np.ones_like(rest[3])):
+        unusable = [*rest[:3], wrong, *rest[4:]]
+        with pytest.raises(ValueError, match="the rest of person 3 has values"):
+            bids_dtg.fit_linear(unusable, maps)
 
 
 VOXELS = VoxelPlaces(Grid((6, 6, 6), np.diag([2.0, 2.0, 2.0, 1.0])), np.arange(216))
