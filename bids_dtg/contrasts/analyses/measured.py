@@ -138,11 +138,12 @@ def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
                     "contrast": contrast.label,
                     "used": not reason,
                 }
+                findings = dict[str, str]()
+                maps.append((row, findings))
                 if reason:
-                    maps.append((row, {"unusable": f"left out, because {reason}"}))
+                    findings["unusable"] = f"left out, because {reason}"
                     continue
-                used_maps.append((row, dict[str, str]()))
-                maps.append(used_maps[-1])
+                used_maps.append((row, findings))
                 values.append(person.sessions[session][contrast.index])
             checked_maps = check_maps(values, mirror)
             for (row, findings), checked in zip(used_maps, checked_maps, strict=True):
@@ -208,10 +209,10 @@ def _target_rows(files: CohortFiles) -> list[dict[str, Any]]:
     for label in files.labels:
         for use in USES:
             planned = files.planned(label, use)
-            for contrast in filter(
-                planned.__contains__, contrasts
-            ):  # the model's order
-                statmap = planned[contrast]
+            for key, contrast in contrasts.items():  # in the model's order
+                if key not in planned:
+                    continue
+                statmap = planned[key]
                 path = statmap.files[files.statistic]
                 # A path outside the folder would reveal this machine's.
                 name = path.name
@@ -221,7 +222,7 @@ def _target_rows(files: CohortFiles) -> list[dict[str, Any]]:
                     {
                         "participant_id": f"sub-{label}",
                         "use": use,
-                        "contrast": contrasts[contrast].label,
+                        "contrast": contrast.label,
                         "task_id": statmap.task,
                         "session_id": statmap.session,
                         "statistic": files.statistic,
