@@ -113,7 +113,7 @@ def prepared_products(parameters: Any, mask: Any) -> int:
     plan = BlockPlan(parameters, mask, threads=1)
     total = sum(blocks.count * conv.weight.size for conv, blocks in plan.down)
     for up, region in zip(plan.up, plan.regions, strict=True):
-        gate = up.gate.of_gating.size + up.gate.of_skip.size + up.gate.psi.size
+        gate = up.gate.gating_weight.size + up.gate.skip_weight.size + up.gate.psi.size
         total += sum(slab.blocks.count for slab in region.slabs) * up.conv.weight.size
         taps = sum(weight.size for _, runs in up.upscale.terms for _, weight in runs)
         total += region.upscale_blocks.count * taps
