@@ -238,11 +238,8 @@ class FittedBundle(Bundle[FittedTo]):
         if not self.fits(regions):
             names = f" ({named(self.regions)})" if self.regions else ""
             remedy = "give data of these regions, and in arrays their names under the key places"
-            if part.atlas:
-                remedy = (
-                    f"choose its atlas {part.atlas} with --atlases; name its regions in arrays "
-                    "alike, under the key places"
-                )
+            if part.atlas and atlas:
+                remedy = f"choose its atlas {part.atlas} with --atlases"
             raise BundleError(
                 f"there are {counted(regions, 'region')} ({named(regions)}) and the model "
                 f"{name} was fitted to {self.fitted_to}{names}",

@@ -126,10 +126,10 @@ def test_data_of_other_regions_are_refused(tmp_path: Path, write: Write) -> None
     assert bundle.card.training.cleaning == "simple"
     bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="a")
     bundle.require_regions(TINY_REGIONS)  # the atlas is not known
-    with pytest.raises(
-        BundleError, match=r"the same regions in the same order.*--atlases"
-    ):
-        bundle.require_regions(TINY_REGIONS[::-1])
+    for atlas, remedy in (("Mine", r"with --atlases\.$"), ("", "the key places")):
+        order = f"the same regions in the same order.*{remedy}"
+        with pytest.raises(BundleError, match=order):
+            bundle.require_regions(TINY_REGIONS[::-1], atlas=atlas)
     fact = "the parcels of Mine have the same names as those of"
     with pytest.raises(BundleError, match=fact):
         bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="b")
