@@ -139,10 +139,13 @@ def rows_in_model(
     contrasts: Iterable[Contrast], model_contrasts: Iterable[Contrast]
 ) -> dict[int, int]:
     """Return the row of each contrast in a model, by its row here, if the model has it."""
+    from bids_dtg.inputs.statmaps import plain_contrast
+
     in_model = by_plain_label(model_contrasts)
+    labels = [plain_contrast(contrast.label) for contrast in contrasts]
     return {
         row: in_model[label].index
-        for row, label in enumerate(by_plain_label(contrasts))
+        for row, label in enumerate(labels)
         if label in in_model
     }
 

@@ -4,7 +4,12 @@ import csv
 
 import pytest
 
-from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts, parse_contrasts
+from bids_dtg.contrasts.contrast import (
+    Contrast,
+    hcp_contrasts,
+    parse_contrasts,
+    rows_in_model,
+)
 
 
 def contrast(index: int, label: str) -> Contrast:
@@ -57,3 +62,9 @@ def test_bad_tables_are_refused(text, fact):
 def test_labels_are_letters_and_digits(label):
     with pytest.raises(ValueError, match="letters and digits only"):
         contrast(0, label)
+
+
+def test_labels_of_one_spelling_do_not_move_the_rows_after_them():
+    contrasts = [*map(contrast, range(4), ["wmFace", "wmFaces", "new", "rest"])]
+    model = [*map(contrast, range(3), ["REST", "wmPlace", "wmFace"])]
+    assert rows_in_model(contrasts, model) == {0: 2, 1: 2, 3: 0}
