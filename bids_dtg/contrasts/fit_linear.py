@@ -161,17 +161,17 @@ def fit_linear(
         raise ValueError(
             f"there are {len(rest)} people: fewer than {LINEAR.fewest_people}, too few to train on"
         )
-    for row, series in enumerate(rest):
-        if not np.isfinite(series).all() or not np.ptp(series, axis=1).any():
-            raise ValueError(
-                f"the rest of person {row} has values that are not finite, or never varies"
-            )
     places = {np.shape(series)[0] for series in rest}
     places |= {np.shape(some_maps)[-1] for some_maps in (*maps, *(roi_maps or ()))}
     if len(places) > 1:
         raise ValueError(
             f"rest and maps have different numbers of places: {sorted(places)}"
         )
+    for row, series in enumerate(rest):
+        if not np.isfinite(series).all() or not np.ptp(series, axis=1).any():
+            raise ValueError(
+                f"the rest of person {row} has values that are not finite, or never varies"
+            )
     if roi_maps is None:
         ica_maps, _ = group_maps([reduce_rest(series) for series in rest], sets, seed)
         # Rounded as in a bundle, so that the saved model is the same.
