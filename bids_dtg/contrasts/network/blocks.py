@@ -27,8 +27,6 @@ from bids_dtg.array_types import Float32, Floats, Indices, Mask
 from bids_dtg.engine.machine import one_blas_thread
 
 Rows = NDArray[np.int32]
-
-
 Task = Callable[[int], None]
 
 

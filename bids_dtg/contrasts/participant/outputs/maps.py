@@ -51,8 +51,6 @@ from bids_dtg.version import __version__
 # Path below the output folder, and content (for a JSON file, its fields).
 File = tuple[PurePosixPath, bytes | dict[str, Any]]
 Entities = Mapping[str, str]  # BIDS entities that an average's file names share
-# (contrasts, voxels), of all contrasts of the model; NaN: no value.
-
 
 WORDS = tomllib.loads(read_packaged(__package__, "words.toml"))
 _STEPS = 255  # largest 8-bit value
@@ -66,7 +64,9 @@ class AverageMaps:
     """The maps of an average that are written."""
 
     entities: Entities  # of the average
-    values: Float32  # at the model's places, or at those of another space or atlas
+    # (contrasts, places), of all contrasts of the model; NaN: no value. Places are the model's, or
+    # those of another space or atlas.
+    values: Float32
     contrasts: Sequence[Contrast]  # that are written
     bundle: ModelBundle  # the model
     voxels: VoxelPlaces | None = None  # of another space; None: the model's places
@@ -78,7 +78,7 @@ class AverageMaps:
 
     @property
     def chosen(self) -> Float32:
-        """The values of the contrasts, (contrasts, places)."""
+        """The values of the contrasts that are written, (contrasts, places)."""
         return self.values[[contrast.index for contrast in self.contrasts]]
 
 
