@@ -218,20 +218,20 @@ def bold_figures(
 ) -> Row:
     """Return metrics of unseen people's BOLD, predicted by twins, training mean and ridge."""
     measured, edges = bold[:FITTED], training.connectomes
-    readout = fit_bold(measured, fitted.twin, edges, training.segments, regions=REGIONS)
+    bold_ridges = fit_bold(measured, edges, training.segments, regions=REGIONS)
     with_bold = replace(unseen, bold=bold[FITTED:])
-    predicted = predict_people(replace(fitted, bold=readout), with_bold).bold
+    predicted = predict_people(replace(fitted, bold=bold_ridges), with_bold).bold
     assert predicted is not None
     scores, name = score_bold(predicted, fitted.tasks), f"BOLD {kind}"
     large = float((np.abs(scores["observed_t"]) > 3).mean())
     figures = {
         f"{name}: group r of t, twins": group_r(scores, "twin"),
         f"{name}: group r of t, training mean": group_r(scores, "training_mean"),
-        f"{name}: regions with open gate": float(readout.open.sum()),
+        f"{name}: regions with open gate": float(bold_ridges.open.sum()),
         f"{name}: share of t beyond 3": large,
     }
     if kind == "known":
-        amplitudes = responses(readout.scaled(measured), training.segments)
+        amplitudes = responses(bold_ridges.scaled(measured), training.segments)
         ridges = fit_ridges(edges, task_means(amplitudes))
         models = {
             "twins": task_means(predicted["twin"]),

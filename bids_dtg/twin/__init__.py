@@ -17,7 +17,7 @@ The networks, and how they are fitted:
 - `decoding`: each trial's response time, button and probability of a miss from network outputs
 - `times`: mean response times and condition effects, observed or predicted from connectomes
 - `bold_runs`: BOLD of people's runs of tasks, and the haemodynamic response
-- `bold`: BOLD of regions, by a read-out of the networks' states
+- `bold`: BOLD of regions, by ridges on connectomes, or as outputs of published networks
 - `recipe`: architectures, sizes of networks and training settings
 - `training`: batches, loss and record of a training (extra ``train``)
 - `fitting`: fits twins: resumable, one fit for all people (extra ``train``)

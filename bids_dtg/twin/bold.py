@@ -1,9 +1,8 @@
-"""Regional BOLD during tasks, predicted by networks that perform the tasks.
+"""Regional BOLD during tasks, predicted from connectomes.
 
-The states of a network trained on behaviour alone follow stimuli and responses. Convolved with the
-haemodynamic response, they are regressors for the training people's average BOLD, with the same
-weights for everybody. How a person's response differs from the group's is predicted from the
-connectome in regions whose gate is open, that is, where such predictions hold in left-out people.
+A person's BOLD has the course of the displays, convolved with the haemodynamic response. Ridges on
+the connectome predict the response to each condition in regions whose gate is open, that is, where
+such predictions hold in left-out people. Elsewhere it is the training people's mean response.
 
 Published hypernetworks generate networks with outputs for BOLD. These are trained together with the
 buttons (Takahashi et al., 2026, doi:10.34133/bmef.0231) and start anew in each segment.
@@ -23,35 +22,25 @@ import torch
 from torch import Tensor
 
 from bids_dtg.array_types import Float32, Float64, Floats, Indices, Integers, Mask
-from bids_dtg.twin.bold_runs import BoldRun, People, convolved, risen
-from bids_dtg.twin.network import (
-    AT_ONCE,
-    HyperNetwork,
-    LowRank,
-    MainWeights,
-    perform,
-    states,
-)
+from bids_dtg.twin.bold_runs import BoldRun, People, convolved
+from bids_dtg.twin.network import AT_ONCE, HyperNetwork, LowRank, perform
 from bids_dtg.twin.times import by_known, find_gate, fit_ridges
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments, TaskSet
 
 Twin = LowRank | HyperNetwork
 
 _HIGH_PASS_HZ = 0.01  # as in the published regressions
-# Of ridges on states, relative to their mean eigenvalue.
-_PENALTIES = np.logspace(-6, 2, 33)
 _NOTHING = 1e-3  # a condition's regressor below this has no volumes left
 
 
 @dataclass(frozen=True, eq=False)
-class BoldReadout:
-    """How BOLD is read from networks, and how responses differ between people; in training SDs."""
+class BoldRidges:
+    """Mean responses, and how they differ between people; in training SDs."""
 
     regions: tuple[str, ...]
     tr_seconds: float  # of the training people
     mean: Float64  # (regions,): of the training people's BOLD; NaN: the region has no signal
     sd: Float64  # (regions,)
-    weights: Float64  # (units, regions): BOLD per unit of state; (0, regions): networks output BOLD
     offsets: Float64  # (regions, tasks): mean BOLD of a run
     # (regions, conditions): mean of the training people; NaN: not measured
     responses: Float64
@@ -68,10 +57,9 @@ class BoldReadout:
         """Regions with an open gate: connectomes predict their responses, (regions,)."""
         return np.asarray(self.z > self.least_z)
 
-    @property
-    def differ(self) -> Mask:
-        """Regions whose responses differ between twins, (regions,)."""
-        return self.open if len(self.weights) else np.asarray(np.isfinite(self.sd))
+    def differ(self, twin: Twin) -> Mask:
+        """Return the regions whose responses differ between twins, (regions,)."""
+        return np.asarray(np.isfinite(self.sd)) if _outputs_bold(twin) else self.open
 
     def tensors(self) -> dict[str, Float64]:
         """Return arrays for a bundle, which cannot hold NaN: unknown values are 0."""
@@ -93,8 +81,8 @@ class BoldReadout:
         tr_seconds: float,
         arrays: Mapping[str, Float64],
         tasks: TaskSet,
-    ) -> BoldReadout:
-        """Return the read-out whose arrays `tensors` returned."""
+    ) -> BoldRidges:
+        """Return the ridges whose arrays `tensors` returned."""
         fields = {name: values.copy() for name, values in arrays.items()}
         is_known = fields.pop("known") > 0
         fields["responses"][~is_known] = np.nan
@@ -104,15 +92,15 @@ class BoldReadout:
             )
         for name in ("contrasts", "contrast_sds"):
             fields[name][arrays["contrast_sds"] == 0] = np.nan
-        for name in ("mean", "sd", "weights"):
-            fields[name][..., arrays["sd"] == 0] = np.nan
+        for name in ("mean", "sd"):
+            fields[name][arrays["sd"] == 0] = np.nan
         return cls(regions, tr_seconds, **fields)
 
     def scaled(self, bold: People) -> list[list[BoldRun | None]]:
         """Return measured BOLD in SD of the training people."""
         return _scaled(bold, self.mean, self.sd)
 
-    def ridge(self, connectomes: Tensor) -> Tensor:
+    def predict(self, connectomes: Tensor) -> Tensor:
         """Predict responses, (people, regions, conditions): the group's where a gate is closed."""
         edges = connectomes.double() - torch.from_numpy(self.edge_mean)
         change = torch.einsum("pe,erc->prc", edges, torch.from_numpy(self.edge_weights))
@@ -176,17 +164,6 @@ class _Layout:
         if (condition < 0).any():
             columns.append(by_trial[:, condition < 0].sum(axis=1))
         return np.stack(columns, axis=1)
-
-    def steps(self, volume_seconds: Float64) -> Any:
-        """Return the haemodynamic weight of each step in each volume, sparse (volumes, steps)."""
-        from scipy.sparse import csr_array
-
-        since = np.subtract.outer(volume_seconds, self.seconds)
-        at = np.nonzero((since > 0) & (since < risen()[0][-1] + STEP_SECONDS))
-        begun, ended = (
-            np.interp(since[at] - late, *risen()) for late in (0, STEP_SECONDS)
-        )
-        return csr_array((begun - ended, at), shape=since.shape)
 
     def between(self, volume_seconds: Float64) -> Any:
         """Return weights that interpolate steps linearly at volumes, sparse (volumes, steps).
@@ -426,22 +403,19 @@ def _sd(values: Floats) -> Float64:
 
 def fit_bold(
     bold: People,
-    twin: Twin,
     connectomes: Floats,
     segments: Segments,
     *,
     regions: tuple[str, ...],
     covariates: Float64 | None = None,
     families: Integers | None = None,
-) -> BoldReadout:
-    """Fit the read-out of a trained twin to the BOLD of the training people.
+) -> BoldRidges:
+    """Fit ridges of responses on the connectomes of the training people.
 
     Parameters
     ----------
     bold
         BOLD of each person.
-    twin
-        The trained twin; a published hypernetwork has outputs for BOLD already.
     connectomes
         (people, edges).
     segments
@@ -453,7 +427,7 @@ def fit_bold(
     """
     runs = [run for person in bold for run in person if run is not None]
     mean, sd = _constants([run.values for run in runs])
-    scaled, group = _scaled(bold, mean, sd), twin.group()
+    scaled = _scaled(bold, mean, sd)
     amplitudes, contrast = responses(scaled, segments), contrasts(scaled, segments)
     edges = np.asarray(connectomes, np.float64)
     columns = amplitudes.reshape(len(amplitudes), -1)
@@ -463,14 +437,11 @@ def fit_bold(
     people_vectors, sizes, axes = np.linalg.svd(centred, full_matrices=False)
     weights = fit_ridges(people_vectors * sizes, columns, covariates).weights
     weights = weights.reshape(-1, *amplitudes.shape[1:])[:, gate.open]
-    return BoldReadout(
+    return BoldRidges(
         regions=regions,
         tr_seconds=float(np.median([run.tr_seconds for run in runs])),
         mean=mean,
         sd=sd,
-        weights=np.zeros((0, len(sd)))
-        if group is None
-        else _fit_states(scaled, group, segments),
         offsets=known_mean(_by_person(scaled, segments, _level, _column)),
         responses=known_mean(amplitudes),
         contrasts=known_mean(contrast),
@@ -550,57 +521,15 @@ def bold_targets(bold: People, segments: Segments) -> Float32:
     return targets
 
 
-@torch.no_grad()
-def _fit_states(bold: People, group: MainWeights, segments: Segments) -> Float64:
-    """Fit the weights of the group network's states to average BOLD, (units, regions)."""
-    from sklearn.linear_model import RidgeCV
-
-    alike: MadeForLayouts = []
-    for person, layout, run in _measured(bold, segments):
-        row = person if len(segments.inputs) > 1 else 0
-        volumes = row, run.tr_seconds, round(run.start_seconds / STEP_SECONDS)
-        _once(alike, layout, volumes, list).append((person, run))
-    regressors, targets = [], []
-    for layout, _, people in alike:
-        runs = [run for _, run in people]
-        series = _average([run.values for run in runs])
-        longest = max((run.seconds for run in runs), key=len)
-        shown = torch.from_numpy(segments.person(people[0][0]).inputs)[None]
-        group_states = states(group, shown)[0].numpy()
-        design = layout.steps(longest) @ group_states[layout.segment, layout.step]
-        used, size = np.isfinite(series).any(axis=1), np.sqrt(len(runs))
-        regressors.append(size * (design - design[used].mean(axis=0))[used])
-        targets.append(size * (series - known_mean(series))[used])
-    x, y = np.concatenate(regressors), np.concatenate(targets)
-    weights = np.full((x.shape[1], y.shape[1]), np.nan)
-    for volumes_used, columns in by_known(np.isfinite(y)):
-        if volumes_used.any():
-            alphas = _PENALTIES * float((x[volumes_used] ** 2).sum()) / x.shape[1]
-            model = RidgeCV(alphas, fit_intercept=False, alpha_per_target=True)
-            model.fit(x[volumes_used], y[np.ix_(volumes_used, columns)])
-            weights[:, columns] = np.atleast_2d(model.coef_).T
-    return weights
-
-
-def _average(values: Sequence[Floats]) -> Float64:
-    """Average runs of different lengths; NaN where nobody has a value."""
-    padded = np.full(
-        (len(values), max(map(len, values)), values[0].shape[1]), np.nan, np.float32
-    )
-    for filled, run_values in zip(padded, values, strict=True):
-        filled[: len(run_values)] = run_values
-    return known_mean(padded)
-
-
 def performed_responses(
-    readout: BoldReadout, twin: Twin, connectomes: Tensor, segments: Segments
+    ridges: BoldRidges, twin: Twin, connectomes: Tensor, segments: Segments
 ) -> Tensor:
     """Return the responses of people's twins to conditions, differentiable in connectomes.
 
     Parameters
     ----------
-    readout, twin
-        A fitted read-out (`fit_bold`) and its twin.
+    ridges, twin
+        Fitted ridges (`fit_bold`), and the twin.
     connectomes
         (people, edges).
     segments
@@ -612,22 +541,20 @@ def performed_responses(
         (people, regions, conditions), in SD: equal to `responses` of the BOLD of `predict_bold`.
     """
     if _outputs_bold(twin):
-        by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds))
+        by_step = torch.from_numpy(_response_weights(segments, ridges.tr_seconds))
         performed = _performed(twin, connectomes, segments)
         amplitudes = torch.einsum("pcsk,pskr->prc", by_step, performed).double()
     else:
-        amplitudes = readout.ridge(connectomes)
+        amplitudes = ridges.predict(connectomes)
     return torch.where(
-        torch.from_numpy(np.isfinite(readout.responses)), amplitudes, torch.nan
+        torch.from_numpy(np.isfinite(ridges.responses)), amplitudes, torch.nan
     )
 
 
 def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
-    """Return states of twins, or BOLD if they output it, (people, segments, steps, n)."""
-    inputs = torch.from_numpy(segments.inputs)
-    if _outputs_bold(twin):
-        return perform(twin(connectomes), inputs)[..., segments.tasks.buttons :]
-    return states(twin(connectomes), inputs)
+    """Return the BOLD that networks output, (people, segments, steps, regions)."""
+    outputs = perform(twin(connectomes), torch.from_numpy(segments.inputs))
+    return outputs[..., segments.tasks.buttons :]
 
 
 def _response_weights(segments: Segments, tr_seconds: float) -> Float32:
@@ -658,7 +585,7 @@ def _slopes(layout: _Layout, tr_seconds: float, conditions: int) -> Float64:
 
 @torch.no_grad()
 def predict_bold(
-    readout: BoldReadout,
+    ridges: BoldRidges,
     twin: Twin,
     connectomes: Floats,
     segments: Segments,
@@ -666,15 +593,15 @@ def predict_bold(
 ) -> list[list[BoldRun | None]]:
     """Return the BOLD of people's twins, in SD of the training people.
 
-    It is read out from the twins' own states. Regressors of conditions are then added such that
-    each response equals the one that ridges predict (`performed_responses`). Tasks without BOLD in
-    the training people have none here. Published hypernetworks' twins output BOLD themselves;
-    volumes before their first or after their last step are NaN.
+    Regressors of conditions have the responses that ridges predict (`performed_responses`), around
+    the training people's mean BOLD. Tasks without BOLD in the training people have none here.
+    Published hypernetworks' twins output BOLD themselves; volumes before their first or after their
+    last step are NaN.
 
     Parameters
     ----------
-    readout, twin
-        A fitted read-out (`fit_bold`) and its twin.
+    ridges, twin
+        Fitted ridges (`fit_bold`), and the twin.
     connectomes
         (people, edges).
     segments
@@ -692,57 +619,46 @@ def predict_bold(
     batches = math.ceil(len(connectomes) / AT_ONCE)
     for some in np.array_split(np.arange(len(connectomes)), batches):
         edges = torch.as_tensor(np.asarray(connectomes)[some], dtype=torch.float32)
-        seen = segments.people(some)
-        performed = _performed(twin, edges, seen).numpy()
-        like = None if measured is None else [measured[person] for person in some]
-        plain = _read_out(readout, seen, performed, like)
-        predicted += plain
+        seen, outputs = segments.people(some), None
         if _outputs_bold(twin):
-            continue
-        added = np.nan_to_num(readout.ridge(edges).numpy() - responses(plain, seen))
-        for row, layout, run in _measured(plain, seen):
-            amplitudes = added[row, :, _columns(seen.tasks, layout.task)].T
-            conditions = len(amplitudes)
-            shape = layout.regressors(run.seconds, conditions)[:, :conditions]
-            values = run.values + (shape - shape.mean(axis=0)) @ amplitudes
-            values += readout.offsets[:, layout.task]
-            plain[row][layout.number] = replace(run, values=values.astype(np.float32))
+            outputs = _performed(twin, edges, seen).numpy()
+        amplitudes = ridges.predict(edges).numpy()
+        for row, person in enumerate(some):
+            runs: list[BoldRun | None] = [None] * (int(seen.run[row].max()) + 1)
+            for layout in _layouts(seen, row):
+                columns = _columns(seen.tasks, layout.task)
+                if not np.isfinite(ridges.responses[:, columns]).any():
+                    continue
+                seconds, tr = layout.volumes(ridges.tr_seconds), ridges.tr_seconds
+                run = None if measured is None else measured[person][layout.number]
+                if run is not None:
+                    seconds, tr = run.seconds, run.tr_seconds
+                if outputs is None:
+                    responses_of_run = amplitudes[row, :, columns]
+                    values = _displayed(ridges, layout, seconds, responses_of_run)
+                else:
+                    values = _interpolated(ridges, layout, seconds, outputs[row])
+                start = float(seconds[0])
+                runs[layout.number] = BoldRun(values.astype(np.float32), tr, start)
+            predicted.append(runs)
     return predicted
 
 
-def _read_out(
-    readout: BoldReadout,
-    segments: Segments,
-    performed: Float32,
-    measured: People | None,
-) -> list[list[BoldRun | None]]:
-    """Return the BOLD read out from each person's states, (people, segments, steps, units).
+def _displayed(
+    ridges: BoldRidges, layout: _Layout, seconds: Float64, amplitudes: Float64
+) -> Float64:
+    """Return a run's BOLD from responses to its conditions, (regions, conditions)."""
+    conditions = amplitudes.shape[1]
+    displays = layout.regressors(seconds, conditions)[:, :conditions]
+    course = (displays - displays.mean(axis=0)) @ amplitudes.T
+    return np.asarray(course + ridges.offsets[:, layout.task])
 
-    Its mean is 0. Without weights, `performed` is BOLD itself, (people, segments, steps, regions),
-    and its mean is kept.
-    """
-    runs_of_people: list[list[BoldRun | None]] = [
-        [None] * (int(numbers.max()) + 1) for numbers in segments.run
-    ]
-    for row, runs in enumerate(runs_of_people):
-        for layout in _layouts(segments, row):
-            task_responses = readout.responses[:, _columns(segments.tasks, layout.task)]
-            if not np.isfinite(task_responses).any():
-                continue
-            seconds, tr = layout.volumes(readout.tr_seconds), readout.tr_seconds
-            run = None if measured is None else measured[row][layout.number]
-            if run is not None:
-                seconds, tr = run.seconds, run.tr_seconds
-            steps = performed[row][layout.segment, layout.step]
-            if len(readout.weights):
-                values = layout.steps(seconds) @ steps @ readout.weights
-                values = values - values.mean(axis=0)
-            else:
-                shares = layout.between(seconds)
-                is_performed = (shares.sum(axis=1) > 0)[:, None] & np.isfinite(
-                    readout.sd
-                )
-                values = np.where(is_performed, shares @ steps, np.nan)
-            start = float(seconds[0])
-            runs[layout.number] = BoldRun(values.astype(np.float32), tr, start)
-    return runs_of_people
+
+def _interpolated(
+    ridges: BoldRidges, layout: _Layout, seconds: Float64, outputs: Float32
+) -> Float64:
+    """Return a run's BOLD from what networks output, (segments, steps, regions)."""
+    shares = layout.between(seconds)
+    is_performed = (shares.sum(axis=1) > 0)[:, None] & np.isfinite(ridges.sd)
+    steps = outputs[layout.segment, layout.step]
+    return np.where(is_performed, shares @ steps, np.nan)

@@ -66,13 +66,13 @@ def convolved(volume_seconds: Float64, on: Float64, off: Float64) -> Float64:
            [0.  , 1.  ]])
     """
     begun, ended = (
-        np.interp(np.subtract.outer(volume_seconds, at), *risen()) for at in (on, off)
+        np.interp(np.subtract.outer(volume_seconds, at), *_risen()) for at in (on, off)
     )
     return np.asarray(begun - ended)
 
 
 @lru_cache(maxsize=1)
-def risen() -> tuple[Float64, Float64]:
+def _risen() -> tuple[Float64, Float64]:
     """Return times in seconds, and the integral of the haemodynamic response up to each."""
     from nilearn.glm.first_level.hemodynamic_models import glover_hrf
 

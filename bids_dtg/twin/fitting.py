@@ -26,7 +26,7 @@ from bids_dtg.training.loop import (
     torch_seed,
 )
 from bids_dtg.training.loop import Task as TrainingTask
-from bids_dtg.twin.bold import BoldReadout, Twin, bold_targets
+from bids_dtg.twin.bold import BoldRidges, Twin, bold_targets
 from bids_dtg.twin.bold_runs import People as Bold
 from bids_dtg.twin.network import (
     AT_ONCE,
@@ -86,7 +86,7 @@ class Fitted:
     seed: int
     history: History  # epochs of each stage
     gate: Gate | None = None  # of behaviour; None: unknown, or there is none
-    bold: BoldReadout | None = None  # task BOLD; None: nobody had any
+    bold: BoldRidges | None = None  # task BOLD; None: nobody had any
 
     def perform(self, connectomes: Floats, segments: Segments) -> Float32:
         """Run people's twins, made from their connectomes.
@@ -173,7 +173,7 @@ def fit(
         (`bids_dtg.twin.adjustment`), and are removed from the mean times as well. None: none.
     bold
         Task BOLD of the same people, on which the published recipe is trained as well; None: none.
-        Other twins are fitted to BOLD afterwards (`bids_dtg.twin.bold.fit_bold`).
+        For other twins, ridges predict it (`bids_dtg.twin.bold.fit_bold`).
     architecture
         A row of `bids_dtg.twin.recipe.ARCHITECTURES`.
     recipe

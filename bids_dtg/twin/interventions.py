@@ -25,7 +25,7 @@ from torch import Tensor
 from bids_dtg.array_types import Float64, Floats, Integers, Values
 from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.twin.bold import (
-    BoldReadout,
+    BoldRidges,
     performed_responses,
     response_conditions,
     responses,
@@ -56,7 +56,7 @@ _ROUNDING = 1e-12  # share of a variance that is rounding
 _SINGLE = 1e-5  # share of the largest value that is rounding of single precision
 
 
-def functions_of(tasks: TaskSet, bold: BoldReadout | None = None) -> tuple[Target, ...]:
+def functions_of(tasks: TaskSet, bold: BoldRidges | None = None) -> tuple[Target, ...]:
     """Return the functions of behaviour: mean times and effects, then each task's accuracy.
 
     With BOLD, regional contrasts (second condition minus first) follow, for regions whose responses
@@ -71,7 +71,7 @@ def functions_of(tasks: TaskSet, bold: BoldReadout | None = None) -> tuple[Targe
 
 
 def _contrasts(
-    tasks: TaskSet, bold: BoldReadout | None
+    tasks: TaskSet, bold: BoldRidges | None
 ) -> Iterator[tuple[str, str, int, int]]:
     """Yield task and region of each function of BOLD, with row and first column of responses."""
     if bold is None:
@@ -88,7 +88,7 @@ def _contrasts(
                 yield task.name, region, row, first
 
 
-def _differences(amplitudes: Any, tasks: TaskSet, bold: BoldReadout) -> list[Any]:
+def _differences(amplitudes: Any, tasks: TaskSet, bold: BoldRidges) -> list[Any]:
     """Return each function of BOLD, (people,), from responses (people, regions, conditions)."""
     return [
         amplitudes[:, row, first + 1] - amplitudes[:, row, first]
@@ -115,7 +115,7 @@ def performed_functions(buttons: Tensor, segments: Segments) -> Tensor:
 
 
 def observed_functions(
-    segments: Segments, readout: BoldReadout | None = None, bold: People | None = None
+    segments: Segments, ridges: BoldRidges | None = None, bold: People | None = None
 ) -> Float64:
     """Return the functions of people's own behaviour, (people, functions).
 
@@ -123,16 +123,16 @@ def observed_functions(
     ----------
     segments
         What the people saw and did.
-    readout, bold
-        A read-out, and people's BOLD; None: none, or not measured.
+    ridges, bold
+        Ridges of BOLD, and people's BOLD; None: none, or not measured.
     """
     measures = observed_measures(segments)[:, : len(functions_of(segments.tasks))]
-    if readout is None:
+    if ridges is None:
         return measures
-    amplitudes = np.full((len(measures), *readout.responses.shape), np.nan)
+    amplitudes = np.full((len(measures), *ridges.responses.shape), np.nan)
     if bold is not None:
-        amplitudes = responses(readout.scaled(bold), segments)
-    contrasts = _differences(amplitudes, segments.tasks, readout)
+        amplitudes = responses(ridges.scaled(bold), segments)
+    contrasts = _differences(amplitudes, segments.tasks, ridges)
     return np.column_stack([measures, *contrasts])
 
 
@@ -153,11 +153,11 @@ def predicted_functions(
 
 def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tensor:
     """Return the functions of BOLD, (people, functions); differentiable in connectomes."""
-    readout, tasks = fitted.bold, segments.tasks
-    if readout is None or not any(_contrasts(tasks, readout)):
+    ridges, tasks = fitted.bold, segments.tasks
+    if ridges is None or not any(_contrasts(tasks, ridges)):
         return torch.zeros(len(connectomes), 0, dtype=torch.float64)
-    amplitudes = performed_responses(readout, fitted.twin, connectomes, segments)
-    return torch.stack(_differences(amplitudes, tasks, readout), -1)
+    amplitudes = performed_responses(ridges, fitted.twin, connectomes, segments)
+    return torch.stack(_differences(amplitudes, tasks, ridges), -1)
 
 
 def gradients_of(

@@ -122,31 +122,20 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     if len(weights.bias) == 1 < people:
         outputs = perform(weights, inputs.flatten(0, 1)[None])
         return outputs.reshape(*inputs.shape[:3], -1)
-    states_out = states(weights, inputs).flatten(1, 2) @ weights.output.mT
-    outputs = states_out + weights.output_bias[:, None]
-    return outputs.reshape(len(outputs), *inputs.shape[1:3], outputs.shape[-1])
-
-
-def states(weights: MainWeights, inputs: Tensor) -> Tensor:
-    """Return the states of the units, (people, segments, steps, units); they start at 0.
-
-    Parameters
-    ----------
-    weights, inputs
-        As in `perform`, with a network for each person.
-    """
     people, (segments, steps) = len(weights.bias), inputs.shape[1:3]
     seen = inputs.transpose(1, 2).flatten(1, 2).expand(people, -1, -1)
     driven = torch.baddbmm(weights.bias[:, None], seen, weights.input.mT)
     back = weights.recurrent.mT
-    over_time: list[Tensor] = []
+    over_time: list[Tensor] = []  # states of the units, which start at 0
     for drive in driven.reshape(people, steps, segments, -1).unbind(1):
         over_time.append(
             torch.tanh(
                 torch.baddbmm(drive, over_time[-1], back) if over_time else drive
             )
         )
-    return torch.stack(over_time, 2)
+    states = torch.stack(over_time, 2).flatten(1, 2)
+    outputs = states @ weights.output.mT + weights.output_bias[:, None]
+    return outputs.reshape(people, segments, steps, -1)
 
 
 class ModulatedNetwork(nn.Module):

@@ -10,10 +10,9 @@ import torch
 from linear_core_bundle import TINY_REGIONS
 
 from bids_dtg.bundles.training_hashes import TrainingHashes
-from bids_dtg.twin.bold import BoldReadout
+from bids_dtg.twin.bold import BoldRidges
 from bids_dtg.twin.bundle.bundle import TwinBundle, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, empty_twin
-from bids_dtg.twin.network import HyperNetwork, LowRank
 from bids_dtg.twin.recipe import Recipe
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trial_series import TaskSet
@@ -37,7 +36,7 @@ def tiny_fitted_twin(
     seed: int = 0,
     bold: bool = False,
 ) -> Fitted:
-    """Make what a fit returns, with random weights and without a fit; BOLD is `tiny_readout`."""
+    """Make what a fit returns, with random weights; BOLD is `tiny_bold_ridges`."""
     performed = TaskSet(tuple(map(find_task, tasks)))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -57,20 +56,13 @@ def tiny_fitted_twin(
                 {"epoch": 2.0, "x": np.nan},
             )
         },
-        bold=tiny_readout(twin, edges, performed) if bold else None,
+        bold=tiny_bold_ridges(edges, performed) if bold else None,
     )
 
 
-def tiny_readout(
-    twin: LowRank | HyperNetwork, edges: int, tasks: TaskSet
-) -> BoldReadout:
-    """Return a read-out of three regions: the second has no signal, connectomes predict the first.
-
-    Networks of a published hypernetwork have outputs for BOLD instead of weights.
-    """
+def tiny_bold_ridges(edges: int, tasks: TaskSet) -> BoldRidges:
+    """Return ridges of three regions: the second has no signal, connectomes predict the first."""
     rng, number = np.random.default_rng(0), len(tasks.tasks)
-    group = twin.group()
-    units = 0 if group is None else group.bias.shape[1]
     conditions = sum(len(task.conditions) for task in tasks.tasks)
     shapes: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("mean", "sd"), (3,)),
@@ -80,13 +72,12 @@ def tiny_readout(
     arrays = {name: rng.uniform(0.5, 1.0, shape) for name, shape in shapes.items()}
     for values in arrays.values():
         values[1] = np.nan
-    arrays["weights"] = rng.normal(size=(units, 1)) * [1.0, np.nan, 2.0]
-    ridges = {
+    per_edge = {
         "edge_mean": rng.normal(size=edges),
         "edge_weights": rng.normal(size=(edges, 1, conditions)),
     }
     gates = {"z": np.array([9.0, 0.0, 1.0]), "least_z": np.array([3.0])}
-    return BoldReadout(("a", "b", "c"), 0.8, **arrays, **ridges, **gates)
+    return BoldRidges(("a", "b", "c"), 0.8, **arrays, **per_edge, **gates)
 
 
 def write_tiny_twin(

@@ -1,11 +1,11 @@
-"""BOLD from states of networks, responses to conditions, and amplitudes from connectomes."""
+"""Responses to conditions, amplitudes from connectomes, and BOLD that networks output."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from nilearn.glm.first_level.hemodynamic_models import compute_regressor, glover_hrf
+from nilearn.glm.first_level.hemodynamic_models import compute_regressor
 from twin_runs import a_run, a_task, answered_by
 
 from bids_dtg.twin.bold import (
@@ -16,7 +16,7 @@ from bids_dtg.twin.bold import (
     responses,
 )
 from bids_dtg.twin.bold_runs import BoldRun, convolved
-from bids_dtg.twin.network import HyperNetwork, LowRank, Sizes, perform, states
+from bids_dtg.twin.network import HyperNetwork, LowRank, Sizes, perform
 from bids_dtg.twin.trial_series import STEP_SECONDS, stack_people
 
 TR = 0.8
@@ -92,49 +92,6 @@ def test_responses_are_found_in_what_was_kept():
     assert known.sum() == known.size - 2 - 8
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "own_orders", [False, True], ids=["same for all", "own orders"]
-)
-def test_a_read_out_finds_the_weights_of_states(own_orders):
-    """BOLD is made by another way: states on the run's steps, convolved by numpy."""
-    study = a_study(6, own_orders)
-    segments = stack_people(study)
-    assert (len(segments.inputs) > 1) == own_orders
-    twin = a_twin(segments)
-    rng = np.random.default_rng(0)
-    weights = rng.normal(size=(12, 3))
-    bold = []
-    for person in range(6):
-        own = segments.person(person)
-        performed = states(twin.group(), torch.from_numpy(own.inputs)[None])[0].numpy()
-        runs = []
-        for number in (0, 1):
-            chosen = np.flatnonzero(own.run == number)
-            start = int(own.start_seconds[chosen].min() / STEP_SECONDS)
-            course = np.zeros((4000, 12))
-            for segment in chosen[np.argsort(own.start_seconds[chosen])]:
-                at = round((own.start_seconds[segment]) / STEP_SECONDS)
-                course[at:] = 0.0
-                course[at : at + 262] = performed[segment]
-            kernel = glover_hrf(STEP_SECONDS, oversampling=1)
-            found = np.stack(
-                [np.convolve(unit, kernel)[:4000] for unit in course.T], axis=1
-            )
-            end = max(at + 200, start)
-            values = (found @ weights)[: end : round(TR / STEP_SECONDS)] + 5.0
-            runs.append(BoldRun(values.astype(np.float32), TR))
-        bold.append(runs)
-    edges = rng.normal(size=(6, EDGES))
-    readout = fit_bold(bold, twin, edges, segments, regions=("a", "b", "c"))
-    predicted = predict_bold(readout, twin, edges, segments, bold)
-    for one, other in zip(readout.scaled(bold), predicted, strict=True):
-        for measured, twins in zip(one, other, strict=True):
-            for region in range(3):
-                both = np.corrcoef(measured.values[:, region], twins.values[:, region])
-                assert both[0, 1] > 0.97
-
-
 def knowing(seed=0):
     """Return a study whose second region has amplitudes that follow the connectome."""
     rng = np.random.default_rng(seed)
@@ -153,21 +110,27 @@ def test_amplitudes_follow_connectomes_that_know_them_and_no_others():
     study, edges, sizes = knowing()
     segments, bold = stack_people(study), bold_of(study, sizes)
     twin, names = a_twin(segments), ("lh-r01", "rh-r01", "rh-amygdala")
-    readout = fit_bold(bold, twin, edges, segments, regions=names)
-    np.testing.assert_array_equal(readout.open, [False, True, False])
-    found = responses(predict_bold(readout, twin, edges, segments, bold), segments)
-    truth = sizes / readout.sd[:, None]
-    np.testing.assert_allclose(readout.responses, truth.mean(axis=0), atol=0.05)
+    ridges = fit_bold(bold, edges, segments, regions=names)
+    np.testing.assert_array_equal(ridges.open, [False, True, False])
+    predicted = predict_bold(ridges, twin, edges, segments, bold)
+    for measured, runs in zip(bold_of(study, sizes, noise=0.0), predicted, strict=True):
+        for run, twin_run in zip(measured, runs, strict=True):
+            for region in range(3):
+                both = run.values[:, region], twin_run.values[:, region]
+                assert np.corrcoef(*both)[0, 1] > 0.97
+    found = responses(predicted, segments)
+    truth = sizes / ridges.sd[:, None]
+    np.testing.assert_allclose(ridges.responses, truth.mean(axis=0), atol=0.05)
     for figure in (np.mean, np.ptp):  # of two conditions
         assert (
             np.corrcoef(figure(found[:, 1, :2], 1), figure(truth[:, 1, :2], 1))[0, 1]
             > 0.9
         )
-    ridge = readout.ridge(torch.from_numpy(edges)).numpy()
+    ridge = ridges.predict(torch.from_numpy(edges)).numpy()
     np.testing.assert_allclose(found, ridge, atol=1e-3)
     assert found[:, [0, 2]].std(axis=0).max() < 1e-3
     shuffled = np.random.default_rng(2).permutation(edges)
-    assert not fit_bold(bold, twin, shuffled, segments, regions=names).open.any()
+    assert not fit_bold(bold, shuffled, segments, regions=names).open.any()
 
 
 def outputs_twin(segments, regions=3):
@@ -188,12 +151,9 @@ def test_outputs_are_bold_at_volumes_and_differentiable(own_orders):
     bold = bold_of(study, rng.uniform(0.5, 1.0, (5, 3, 4)))
     for runs in bold:
         runs[0].values[:, 2] = runs[1].values[:, 2] = np.nan
-    readout = fit_bold(bold, twin, edges, segments, regions=("a", "b", "c"))
-    assert (readout.weights.shape, readout.differ.tolist()) == (
-        (0, 3),
-        [True, True, False],
-    )
-    series = predict_bold(readout, twin, edges, segments)
+    ridges = fit_bold(bold, edges, segments, regions=("a", "b", "c"))
+    assert ridges.differ(twin).tolist() == [True, True, False]
+    series = predict_bold(ridges, twin, edges, segments)
     for person, runs in enumerate(series):
         own = segments.person(person)
         outputs = perform(
@@ -217,7 +177,7 @@ def test_outputs_are_bold_at_volumes_and_differentiable(own_orders):
                 )
         assert np.isnan(run.values[:, 2]).all()
     connectomes = torch.tensor(edges, dtype=torch.float32, requires_grad=True)
-    found = performed_responses(readout, twin, connectomes, segments)
+    found = performed_responses(ridges, twin, connectomes, segments)
     np.testing.assert_allclose(found.detach(), responses(series, segments), atol=1e-4)
     found[:, :2].sum().backward()
     assert connectomes.grad.isfinite().all()

@@ -81,11 +81,9 @@ def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypat
     options = {"architecture": "hypernetwork", "recipe": replace(QUICK, group_epochs=0)}
     fitted = fit(edges, segments, bold=bold, **options)
     assert fitted.twin.sizes.outputs == 3 + 2
-    readout = fit_bold(
-        bold, fitted.twin, edges, segments, regions=("V1", "rh-amygdala")
-    )
-    fitted = replace(fitted, bold=readout)
-    names = [function.what for function in functions_of(segments.tasks, readout)]
+    ridges = fit_bold(bold, edges, segments, regions=("V1", "rh-amygdala"))
+    fitted = replace(fitted, bold=ridges)
+    names = [function.what for function in functions_of(segments.tasks, ridges)]
     assert names == ["rt", "effect", "accuracy", "rh-amygdala"]
     gradients, _ = gradients_of(fitted, edges, segments)
     for row in (2, 3):  # untrained twins have no times
@@ -97,7 +95,7 @@ def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypat
         assert (ends[1] - ends[0]).mean() / 2 == pytest.approx(
             gradients[row] @ move, rel=0.05
         )
-    observed = observed_functions(segments, readout, bold)[:, 3]
+    observed = observed_functions(segments, ridges, bold)[:, 3]
     assert np.isfinite(observed).all()
 
 

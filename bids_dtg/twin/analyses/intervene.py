@@ -339,7 +339,9 @@ def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
         why = "connectomes are not shown to predict the region"
         shut = [
             name
-            for name, differs in zip(bold.regions, bold.differ, strict=True)
+            for name, differs in zip(
+                bold.regions, bold.differ(fitted.twin), strict=True
+            )
             if not differs
         ]
         reasons = {

@@ -170,12 +170,11 @@ def fit_people(
         ),
         report=say,
     )
-    readout = None
+    ridges = None
     if training.bold is not None:
         assert analysis.people.task_bold is not None
-        readout = fit_bold(
+        ridges = fit_bold(
             training.bold,
-            fitted.twin,
             edges,
             training.segments,
             regions=analysis.people.task_bold.regions,
@@ -183,10 +182,10 @@ def fit_people(
             families=training.kin,
         )
         say(
-            f"BOLD of {counted(readout.regions, 'region')}; connectomes predict responses in "
-            f"{int(readout.open.sum())} of them"
+            f"BOLD of {counted(ridges.regions, 'region')}; connectomes predict responses in "
+            f"{int(ridges.open.sum())} of them"
         )
-    return dataclasses.replace(fitted, bold=readout), adjustment
+    return dataclasses.replace(fitted, bold=ridges), adjustment
 
 
 def chosen_architecture(settings: Settings) -> Architecture:

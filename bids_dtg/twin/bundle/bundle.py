@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # Tensors of `FITTED_FILE`; all may be absent.
 _COVARIATES = "covariates"
 _MEAN, _SLOPES = "covariate_mean", "covariate_slopes"
-_BOLD = "bold_"  # first part of the names of the read-out's arrays
+_BOLD = "bold_"  # first part of the names of arrays of BOLD's ridges
 _BOLD_REGIONS = "bold_regions"
 CITATION = (
     "Takahashi Y, Soda T, Tomita H, Yamashita Y (2026). Digital Twin Brain: Generating Multitask "
@@ -56,7 +56,7 @@ class TwinBundle(FittedBundle[TwinPart]):
     # Applied to connectomes before the twin; None: they are as measured.
     adjustment: Adjustment | None
     bold_regions: tuple[str, ...]  # names of the regions of task BOLD; (): none
-    bold_arrays: Mapping[str, Float64]  # of the read-out, by name
+    bold_arrays: Mapping[str, Float64]  # of BOLD's ridges, by name
 
     @classmethod
     def of_fitted(
@@ -102,7 +102,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         """
         import torch
 
-        from bids_dtg.twin.bold import BoldReadout
+        from bids_dtg.twin.bold import BoldRidges
         from bids_dtg.twin.fitting import Fitted, empty_twin
 
         part, state = self.part, self.state()
@@ -112,7 +112,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         twin.load_state_dict(state, assign=True)
         bold = None
         if self.bold_regions:
-            bold = BoldReadout.from_tensors(
+            bold = BoldRidges.from_tensors(
                 self.bold_regions, part.bold_tr_seconds, self.bold_arrays, part.task_set
             )
         return Fitted(

@@ -175,25 +175,25 @@ def _judged_bold(
     """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
     if people.bold is None or fitted.bold is None:
         return None
-    readout, segments = fitted.bold, people.segments
-    predicted = predict_bold(readout, fitted.twin, edges, segments, people.bold)
-    measured = readout.scaled(people.bold)
+    ridges, segments = fitted.bold, people.segments
+    predicted = predict_bold(ridges, fitted.twin, edges, segments, people.bold)
+    measured = ridges.scaled(people.bold)
     observed = contrasts(measured, segments)
     is_measured = np.isfinite(observed)  # people without BOLD do not count
     twin_contrasts = contrasts(predicted, segments)
-    ridge = readout.ridge(torch.tensor(edges)).numpy()
+    ridge = ridges.predict(torch.tensor(edges)).numpy()
     bold = {
         "observed": responses(measured, segments),
         "twin": responses(predicted, segments),
-        "ridge": np.where(readout.open[:, None], ridge, np.nan),
+        "ridge": np.where(ridges.open[:, None], ridge, np.nan),
         "observed_contrasts": observed,
         "twin_contrasts": np.where(is_measured, twin_contrasts, np.nan),
-        "training_mean_contrasts": np.where(is_measured, readout.contrasts, np.nan),
+        "training_mean_contrasts": np.where(is_measured, ridges.contrasts, np.nan),
     }
     group_values = {
-        "training_mean": readout.responses,
-        "contrast_sds": readout.contrast_sds,
-        "open": readout.differ,
+        "training_mean": ridges.responses,
+        "contrast_sds": ridges.contrast_sds,
+        "open": ridges.differ(fitted.twin),
     }
     number = len(people.labels)
     for name, values in group_values.items():

@@ -267,17 +267,17 @@ def behave(
 
 
 def _bold(fitted: Fitted, edges: Float32, segments: Segments) -> list[BoldRun | None]:
-    """Return the BOLD of a twin in the units of the measured one; none without a read-out."""
+    """Return the BOLD of a twin in the units of the measured one; none without ridges."""
     from bids_dtg.twin.bold import predict_bold
 
-    readout = fitted.bold
-    if readout is None:
+    ridges = fitted.bold
+    if ridges is None:
         return []
-    (standardised_runs,) = predict_bold(readout, fitted.twin, edges[None], segments)
+    (standardised_runs,) = predict_bold(ridges, fitted.twin, edges[None], segments)
     runs: list[BoldRun | None] = []
     for run in standardised_runs:
         if run is not None:
-            values = (run.values * readout.sd + readout.mean).astype(np.float32)
+            values = (run.values * ridges.sd + ridges.mean).astype(np.float32)
             run = replace(run, values=values)
         runs.append(run)
     return runs

@@ -66,20 +66,20 @@ def test_what_is_written_is_loaded_and_performs_the_same(tmp_path, architecture,
 def test_bold_comes_back(tmp_path, architecture):
     """Of three regions, one has no signal, connectomes predict another; a condition is unknown."""
     fitted, rng = tiny_fitted_twin(architecture, bold=True), np.random.default_rng(0)
-    readout = fitted.bold
-    assert readout is not None
-    readout.responses[:, -1] = np.nan
+    ridges = fitted.bold
+    assert ridges is not None
+    ridges.responses[:, -1] = np.nan
     write_tiny_twin(tmp_path / "tiny", fitted)
     bundle = TwinBundle.load(tmp_path / "tiny")
     assert (bundle.part.bold_regions, bundle.part.bold_open) == (3, 1)
     back = bundle.fitted()
     assert back.bold is not None
-    for name, values in vars(readout).items():
+    for name, values in vars(ridges).items():
         np.testing.assert_array_equal(getattr(back.bold, name), values)
     edges, segments = rng.normal(size=(3, 6)), seen_by(fitted)
     assert fitted.perform(edges, segments).shape == segments.action.shape
     predicted, expected = (
-        predict_bold(readout, of.twin, edges, segments)[0][0].values
+        predict_bold(ridges, of.twin, edges, segments)[0][0].values
         for of in (back, fitted)
     )
     np.testing.assert_array_equal(predicted, expected)
