@@ -585,7 +585,7 @@ def by_person(table: pd.DataFrame, score: str) -> pd.Series[float]:
     A contrast without residual r, because everybody's prediction is the same, counts as 0; if no
     contrast has one, all are NaN.
     """
-    return _by_person(_counted(table, score))
+    return _person_means(_counted(table, score))
 
 
 def number(value: float, digits: int = 4) -> float | None:
@@ -629,7 +629,7 @@ def _is_individual(table: pd.DataFrame) -> bool:
 
 def _r_minus_own_mean(table: pd.DataFrame) -> pd.Series[float]:
     """Return each person's r minus that of the model's mean prediction, mean over contrasts."""
-    return _by_person(table["r"] - table["own_mean_r"])
+    return _person_means(table["r"] - table["own_mean_r"])
 
 
 def _difference(
@@ -637,7 +637,7 @@ def _difference(
 ) -> pd.Series[float]:
     """Return each person's difference in a score, averaged over contrasts that both models have."""
     opponent_score = _counted(opponent, score).reindex(table.index)
-    return _by_person(_counted(table, score) - opponent_score)
+    return _person_means(_counted(table, score) - opponent_score)
 
 
 def _wide(values: pd.Series[float]) -> Float64:
@@ -647,7 +647,7 @@ def _wide(values: pd.Series[float]) -> Float64:
     return wide.to_numpy(np.float64)
 
 
-def _by_person(values: pd.Series[float]) -> pd.Series[float]:
+def _person_means(values: pd.Series[float]) -> pd.Series[float]:
     """Return means over contrasts, by person."""
     return values.groupby(level="person", sort=False).mean()
 

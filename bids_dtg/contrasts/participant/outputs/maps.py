@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.array_types import Float32
+from bids_dtg.array_types import Float32, Floats
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.asymmetry import (
     INDEX,
@@ -61,9 +61,9 @@ _FS_LR = "https://templateflow.s3.amazonaws.com/tpl-fsLR"
 
 @dataclass(frozen=True, eq=False)
 class AverageMaps:
-    """The maps of an average that are written."""
+    """The maps of an average that are written, or a model's half-widths."""
 
-    entities: Entities  # of the average
+    entities: Entities  # of the average; half-widths have none
     # (contrasts, places), of all contrasts of the model; NaN: no value. Places are the model's, or
     # those of another space or atlas.
     values: Float32
@@ -348,13 +348,12 @@ def parcel_files(average: AverageMaps) -> Iterator[File]:
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
     unknown = np.full_like(maps, np.nan)
     group = unknown if bundle.mean is None else bundle.mean
+    widths = unknown if bundle.half_widths is None else bundle.half_widths.at_places
     columns = {
         "predicted": maps,
         "group": group,
         "difference": maps - group,
-        "half_width": unknown
-        if bundle.half_widths is None
-        else bundle.half_widths.at_places,
+        "half_width": widths,
     }
     about = "Predicted values at the model's parcels, one row per contrast and parcel"
     return _table_files(average, PARCELS, bundle.places.names, columns, about)
@@ -396,7 +395,7 @@ def _table_files(
     average: AverageMaps,
     kind: FileKind,
     names: Sequence[str],
-    columns: Mapping[str, Float32],
+    columns: Mapping[str, Floats],
     about: str,
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[File]:
