@@ -146,9 +146,8 @@ class RunConnectomes:
     # (rois,), fraction of a map's absolute weight that is on covered voxels
     roi_coverage: Float64
     series: Float64  # (frames kept, rois), cleaned ROI series
-    roi_r: (
-        Float64  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
-    )
+    # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
+    roi_r: Float64
     # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
     tsnr: Float32
     # Kept frames minus those used by cleaning; NaN if unknown.

@@ -97,9 +97,8 @@ class Predicted:
     # (people, targets): mean response times and effects, seconds.
     times: Float64 | None = None
     seconds: Float64 | None = None  # (people, trials, steps), from each trial's onset
-    answered: Float64 | None = (
-        None  # (people, trials, steps): share of responses by then
-    )
+    # (people, trials, steps): share of responses by then
+    answered: Float64 | None = None
     correct: Float64 | None = None  # the same, with the correct button
     shares: Float64 | None = None  # (people, trials, 3): correct, wrong and miss
     button: Integers | None = None  # (people, trials); -1: none

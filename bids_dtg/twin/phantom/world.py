@@ -76,9 +76,8 @@ class TwinWorld:
     regime: Regime
     regions: int
     mean: Float64  # (edges,): connectome without traits, Fisher z
-    loadings: (
-        Float64  # (traits, edges): effect of one unit of a trait on the connectome
-    )
+    # (traits, edges): effect of one unit of a trait on the connectome
+    loadings: Float64
     nuisance: Float64  # (components, edges): the same for components without effect on behaviour
     weights: Float64  # (traits, parameters): orthonormal columns
 
