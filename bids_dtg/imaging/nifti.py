@@ -60,9 +60,9 @@ _TIME_UNITS = {0: None, 8: "s", 16: "ms", 24: "us"}
 _TIME_UNIT_BITS = 0b111000
 # sform and qform agree if they put no voxel further apart than this fraction of a voxel.
 _SHARE_OF_VOXEL = 0.5
-# ISA-L's level, at which equal maps give equal bytes on any processor; at 3, AVX-512 and AVX2 give
-# others. Float maps hardly compress at any level.
-_LEVEL = 1
+# ISA-L's level. At 1, one map in 700 got other bytes in another process, which inflated to the same
+# values; at 3, only AVX-512 and AVX2 differ. Float maps hardly compress at any level.
+_LEVEL = 3
 # zlib's default level; integers take a fifth of the size that ISA-L gives.
 _SMALL_LEVEL = 6
 # wbits of a gzip container, whose time stamp is 0, so that equal maps give equal bytes.
