@@ -19,6 +19,7 @@ import numpy as np
 from bids_dtg.array_types import Float64, Values
 from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.bundles.fitted import (
+    FITTED_FILE,
     REGIONS,
     FittedBundle,
     encode_fitted,
@@ -26,6 +27,8 @@ from bids_dtg.bundles.fitted import (
     state_arrays,
 )
 from bids_dtg.bundles.training_hashes import TrainingHashes
+from bids_dtg.errors import BundleError
+from bids_dtg.files.foreign import reading
 from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart
@@ -98,7 +101,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         Raises
         ------
         BundleError
-            The weights fail `check_weights`.
+            The weights fail `check_weights`, or there are other arrays of BOLD.
         """
         import torch
 
@@ -112,9 +115,12 @@ class TwinBundle(FittedBundle[TwinPart]):
         twin.load_state_dict(state, assign=True)
         bold = None
         if self.bold_regions:
-            bold = BoldRidges.from_tensors(
-                self.bold_regions, part.bold_tr_seconds, self.bold_arrays, part.task_set
-            )
+            tr_seconds, arrays = part.bold_tr_seconds, self.bold_arrays
+            remedy = "fetch or make the bundle again with this version of bids_dtg"
+            with reading(self.path / FITTED_FILE, BundleError, remedy=remedy):
+                bold = BoldRidges.from_tensors(
+                    self.bold_regions, tr_seconds, arrays, part.task_set
+                )
         return Fitted(
             twin=twin.eval(),
             architecture=part.architecture,

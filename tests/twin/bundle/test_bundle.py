@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +85,17 @@ def test_bold_comes_back(tmp_path, architecture):
     )
     np.testing.assert_array_equal(predicted, expected)
     assert np.isfinite(predicted[-9:]).any(axis=0).tolist() == [True, False, True]
+
+
+def test_arrays_of_bold_that_ridges_do_not_have_are_refused(tmp_path):
+    """Bundles of earlier programs have weights of networks' states."""
+    bundle = write_tiny_twin(tmp_path / "tiny", tiny_fitted_twin(bold=True))
+    bold_arrays = {**bundle.bold_arrays, "weights": np.zeros((5, 3))}
+    earlier = replace(bundle, bold_arrays=bold_arrays)
+    with pytest.raises(
+        BundleError, match=r"fitted\.safetensors .* make the bundle again"
+    ):
+        earlier.fitted()
 
 
 @pytest.mark.parametrize(
