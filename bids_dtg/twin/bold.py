@@ -647,9 +647,14 @@ def predict_bold(
 def _displayed(
     ridges: BoldRidges, layout: _Layout, seconds: Float64, amplitudes: Float64
 ) -> Float64:
-    """Return a run's BOLD from responses to its conditions, (regions, conditions)."""
+    """Return a run's BOLD from responses to its conditions, (regions, conditions).
+
+    The response to trials without a condition is the mean of these.
+    """
     conditions = amplitudes.shape[1]
-    displays = layout.regressors(seconds, conditions)[:, :conditions]
+    regressors = layout.regressors(seconds, conditions)
+    without_condition = regressors[:, conditions + 1 :].sum(axis=1, keepdims=True)
+    displays = regressors[:, :conditions] + without_condition / conditions
     course = (displays - displays.mean(axis=0)) @ amplitudes.T
     return np.asarray(course + ridges.offsets[:, layout.task])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -131,6 +133,25 @@ def test_amplitudes_follow_connectomes_that_know_them_and_no_others():
     assert found[:, [0, 2]].std(axis=0).max() < 1e-3
     shuffled = np.random.default_rng(2).permutation(edges)
     assert not fit_bold(bold, shuffled, segments, regions=names).open.any()
+
+
+def test_trials_without_a_condition_evoke_the_mean_response():
+    def without_some(run):
+        every_fourth = np.arange(len(run.condition)) % 4 == 0
+        return replace(run, condition=np.where(every_fourth, -1, run.condition))
+
+    study = [list(map(without_some, runs)) for runs in a_study(6)]
+    # Each region responds to all conditions alike, and so to trials without one.
+    sizes = np.broadcast_to([[0.5], [0.8], [1.0]], (6, 3, 4))
+    segments, bold = stack_people(study), bold_of(study, sizes)
+    edges = np.random.default_rng(0).normal(size=(6, EDGES))
+    ridges = fit_bold(bold, edges, segments, regions=("a", "b", "c"))
+    predicted = predict_bold(ridges, a_twin(segments), edges, segments, bold)
+    for measured, runs in zip(bold_of(study, sizes, noise=0.0), predicted, strict=True):
+        for run, twin_run in zip(measured, runs, strict=True):
+            for region in range(3):
+                both = run.values[:, region], twin_run.values[:, region]
+                assert np.corrcoef(*both)[0, 1] > 0.99
 
 
 def outputs_twin(segments, regions=3):
