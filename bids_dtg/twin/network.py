@@ -134,6 +134,7 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
             )
         )
     states = torch.stack(over_time, 2).flatten(1, 2)
+    del over_time  # as large as the states
     outputs = states @ weights.output.mT + weights.output_bias[:, None]
     return outputs.reshape(people, segments, steps, -1)
 
