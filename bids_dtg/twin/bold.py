@@ -616,13 +616,15 @@ def predict_bold(
         For each person, the runs in the order of `Segments.run`; None: not performed.
     """
     predicted: list[list[BoldRun | None]] = []
+    outputs_bold = _outputs_bold(twin)
     batches = math.ceil(len(connectomes) / AT_ONCE)
     for some in np.array_split(np.arange(len(connectomes)), batches):
         edges = torch.as_tensor(np.asarray(connectomes)[some], dtype=torch.float32)
-        seen, outputs = segments.people(some), None
-        if _outputs_bold(twin):
-            outputs = _performed(twin, edges, seen).numpy()
-        amplitudes = ridges.predict(edges).numpy()
+        seen = segments.people(some)
+        if outputs_bold:
+            series = _performed(twin, edges, seen).numpy()
+        else:
+            amplitudes = ridges.predict(edges).numpy()
         for row, person in enumerate(some):
             runs: list[BoldRun | None] = [None] * (int(seen.run[row].max()) + 1)
             for layout in _layouts(seen, row):
@@ -633,11 +635,11 @@ def predict_bold(
                 run = None if measured is None else measured[person][layout.number]
                 if run is not None:
                     seconds, tr = run.seconds, run.tr_seconds
-                if outputs is None:
-                    responses_of_run = amplitudes[row, :, columns]
-                    values = _displayed(ridges, layout, seconds, responses_of_run)
+                if outputs_bold:
+                    values = _interpolated(ridges, layout, seconds, series[row])
                 else:
-                    values = _interpolated(ridges, layout, seconds, outputs[row])
+                    run_amplitudes = amplitudes[row, :, columns]
+                    values = _displayed(ridges, layout, seconds, run_amplitudes)
                 start = float(seconds[0])
                 runs[layout.number] = BoldRun(values.astype(np.float32), tr, start)
             predicted.append(runs)

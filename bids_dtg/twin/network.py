@@ -117,9 +117,8 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     >>> perform(weights, torch.zeros(1, 4, 6, 2)).shape
     torch.Size([5, 4, 6, 1])
     """
-    people = len(inputs)
     # People who share a network become more segments.
-    if len(weights.bias) == 1 < people:
+    if len(weights.bias) == 1 < len(inputs):
         outputs = perform(weights, inputs.flatten(0, 1)[None])
         return outputs.reshape(*inputs.shape[:3], -1)
     people, (segments, steps) = len(weights.bias), inputs.shape[1:3]

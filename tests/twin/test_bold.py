@@ -94,6 +94,14 @@ def test_responses_are_found_in_what_was_kept():
     assert known.sum() == known.size - 2 - 8
 
 
+def assert_series_resemble(bold, predicted, least_r):
+    for measured, runs in zip(bold, predicted, strict=True):
+        for run, twin_run in zip(measured, runs, strict=True):
+            for region in range(3):
+                both = run.values[:, region], twin_run.values[:, region]
+                assert np.corrcoef(*both)[0, 1] > least_r
+
+
 def knowing(seed=0):
     """Return a study whose second region has amplitudes that follow the connectome."""
     rng = np.random.default_rng(seed)
@@ -115,11 +123,7 @@ def test_amplitudes_follow_connectomes_that_know_them_and_no_others():
     ridges = fit_bold(bold, edges, segments, regions=names)
     np.testing.assert_array_equal(ridges.open, [False, True, False])
     predicted = predict_bold(ridges, twin, edges, segments, bold)
-    for measured, runs in zip(bold_of(study, sizes, noise=0.0), predicted, strict=True):
-        for run, twin_run in zip(measured, runs, strict=True):
-            for region in range(3):
-                both = run.values[:, region], twin_run.values[:, region]
-                assert np.corrcoef(*both)[0, 1] > 0.97
+    assert_series_resemble(bold_of(study, sizes, noise=0.0), predicted, least_r=0.97)
     found = responses(predicted, segments)
     truth = sizes / ridges.sd[:, None]
     np.testing.assert_allclose(ridges.responses, truth.mean(axis=0), atol=0.05)
@@ -147,11 +151,7 @@ def test_trials_without_a_condition_evoke_the_mean_response():
     edges = np.random.default_rng(0).normal(size=(6, EDGES))
     ridges = fit_bold(bold, edges, segments, regions=("a", "b", "c"))
     predicted = predict_bold(ridges, a_twin(segments), edges, segments, bold)
-    for measured, runs in zip(bold_of(study, sizes, noise=0.0), predicted, strict=True):
-        for run, twin_run in zip(measured, runs, strict=True):
-            for region in range(3):
-                both = run.values[:, region], twin_run.values[:, region]
-                assert np.corrcoef(*both)[0, 1] > 0.99
+    assert_series_resemble(bold_of(study, sizes, noise=0.0), predicted, least_r=0.99)
 
 
 def outputs_twin(segments, regions=3):
