@@ -11,6 +11,10 @@ from typing import TypeVar
 
 from bids_dtg.notices import one_line
 
+# Remedies of bundles that are damaged, or of another version.
+MAKE_BUNDLE_AGAIN = "fetch or make the bundle again"
+MAKE_WITH_THIS_VERSION = f"{MAKE_BUNDLE_AGAIN} with this version of bids_dtg"
+
 
 def did_you_mean(typed: str, names: Iterable[str], *, least: float = 0.6) -> str | None:
     """Suggest the name that is closest to one that does not exist.

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 from bids_dtg.bundles.kinds import all_kinds
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import MAKE_WITH_THIS_VERSION, BundleError
 from bids_dtg.files.foreign import parse_json_object, reading
 
 CARD_FILE = "model.json"
@@ -65,7 +65,7 @@ class JsonFields:
             raise BundleError(
                 f"{self.source} has format version {version}",
                 expected=f"{FORMAT_VERSION}",
-                remedy="fetch or make the bundle again with this version of bids_dtg",
+                remedy=MAKE_WITH_THIS_VERSION,
             )
 
     def value(self, key: str) -> Any:

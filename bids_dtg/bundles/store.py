@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bids_dtg.bundles.card import CARD_FILE, ModelCard, Part
 from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.training_hashes import PEOPLE_FILE
-from bids_dtg.errors import BundleError, SettingsError, did_you_mean
+from bids_dtg.errors import MAKE_BUNDLE_AGAIN, BundleError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import as_text, read_bytes, reading, sha256_of_file
 from bids_dtg.files.paths import expand_home
 from bids_dtg.inputs.run import OF_PARCELS
@@ -173,7 +173,7 @@ def verify_file(path: Path, digest: str) -> None:
         raise BundleError(
             f"{path} has changed: its SHA-256 is {actual}",
             expected=f"{digest} (model.json)",
-            remedy="fetch or make the bundle again",
+            remedy=MAKE_BUNDLE_AGAIN,
         )
 
 

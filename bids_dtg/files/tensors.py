@@ -14,10 +14,9 @@ import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.array_types import Values
-from bids_dtg.errors import BundleError, ForeignFileError
+from bids_dtg.errors import MAKE_BUNDLE_AGAIN, BundleError, ForeignFileError
 from bids_dtg.files.foreign import open_foreign, reading
 
-_REMEDY = "fetch or make the bundle again"
 _MUCH = 1 << 24  # bytes above which a tensor is checked in parts
 _TYPES = {"BOOL": "?"} | {
     f"{kind.upper()}{8 * size}": f"<{kind}{size}"
@@ -89,7 +88,9 @@ class TensorFile:
 
     def error(self, fault: str, expected: str | None = None) -> BundleError:
         """Return the error for tensors that are not as expected; it begins with the path."""
-        return BundleError(f"{self.path}{fault}", expected=expected, remedy=_REMEDY)
+        return BundleError(
+            f"{self.path}{fault}", expected=expected, remedy=MAKE_BUNDLE_AGAIN
+        )
 
     def _mapped(self) -> dict[str, Values]:
         """Map the tensors from the file, by their names without the prefix."""
@@ -108,7 +109,7 @@ class TensorFile:
                         tensor = _tensor(name, facts, content[begin:])
                         tensors[name.removeprefix(self.prefix)] = tensor
         except ForeignFileError as err:
-            raise err.as_kind(BundleError, remedy=_REMEDY) from err
+            raise err.as_kind(BundleError, remedy=MAKE_BUNDLE_AGAIN) from err
         return tensors
 
 

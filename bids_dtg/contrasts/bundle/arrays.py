@@ -37,7 +37,7 @@ from bids_dtg.contrasts.bundle.part import (
 )
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.errors import BundleError, RunError
+from bids_dtg.errors import MAKE_BUNDLE_AGAIN, BundleError, RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.bold import stream_blocks
@@ -50,7 +50,6 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 # Names of tensors. 8-bit tensors are int8, and NAME_scale is the value of one step in each row.
 OFFSET, _HALF_WIDTH = "offset", "half_width"
 _LISTED_MAPS, _COMBINE = "roi_maps", "combine"
-_REMEDY = "fetch or make the bundle again"
 _LARGEST_STEP = 127  # of int8
 # Volumes that are read together, while the next ones are decompressed.
 _VOLUMES_PER_BLOCK = 4
@@ -96,7 +95,7 @@ def read_geometry(folder: Path, card: ModelCard[MapsPart], rois: int) -> Geometr
         raise BundleError(
             f"{folder / CARD_FILE} lists {listed} ROI maps under rois",
             expected=f"{rois}, the number that the weights read",
-            remedy=_REMEDY,
+            remedy=MAKE_BUNDLE_AGAIN,
         )
     if part.grid is not None:
         brain = _read_voxels(folder / BRAIN_MASK_FILE, part.grid)
@@ -180,11 +179,11 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> Float32:
 
 
 def _read_voxels(path: Path, grid: Grid) -> VoxelPlaces:
-    with as_bundle_error(_REMEDY):
+    with as_bundle_error(MAKE_BUNDLE_AGAIN):
         mask = read_mask(path, grid)
     if not mask.any():
         raise BundleError(
-            f"{path} is an empty mask", expected="some voxels", remedy=_REMEDY
+            f"{path} is an empty mask", expected="some voxels", remedy=MAKE_BUNDLE_AGAIN
         )
     return VoxelPlaces.within(grid, mask)
 
@@ -224,7 +223,7 @@ def read_parcels(path: Path, number: int, atlas: str) -> ParcelPlaces:
     BundleError
         If the file is damaged or holds something else.
     """
-    with reading(f"{path}: its parcels", BundleError, remedy=_REMEDY):
+    with reading(f"{path}: its parcels", BundleError, remedy=MAKE_BUNDLE_AGAIN):
         places = ParcelPlaces.of_xml(path.read_bytes(), atlas)
     if places.number != number:
         raise BundleError(f"{path} has {places.number} parcels", expected=f"{number}")

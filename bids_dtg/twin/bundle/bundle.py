@@ -27,7 +27,7 @@ from bids_dtg.bundles.fitted import (
     state_arrays,
 )
 from bids_dtg.bundles.training_hashes import TrainingHashes
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import MAKE_WITH_THIS_VERSION, BundleError
 from bids_dtg.files.foreign import reading
 from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
@@ -116,8 +116,8 @@ class TwinBundle(FittedBundle[TwinPart]):
         bold = None
         if self.bold_regions:
             tr_seconds, arrays = part.bold_tr_seconds, self.bold_arrays
-            remedy = "fetch or make the bundle again with this version of bids_dtg"
-            with reading(self.path / FITTED_FILE, BundleError, remedy=remedy):
+            path = self.path / FITTED_FILE
+            with reading(path, BundleError, remedy=MAKE_WITH_THIS_VERSION):
                 bold = BoldRidges.from_tensors(
                     self.bold_regions, tr_seconds, arrays, part.task_set
                 )
