@@ -51,7 +51,8 @@ _PACKAGES = (
     "scipy",
     "torch",
 )
-_TIME = "%Y%m%dT%H%M%S"  # the names of log folders begin with it
+# The names of log folders begin with it; two runs may begin within a second.
+_TIME = "%Y%m%dT%H%M%S.%f"
 
 
 def file_fingerprint(path: Path) -> Fingerprint:
@@ -146,7 +147,7 @@ def write_completion(
     record = {
         "Title": title,
         "Methods": methods,
-        "Completed": datetime.now(UTC).isoformat(timespec="seconds"),
+        "Completed": datetime.now(UTC).isoformat(timespec="microseconds"),
         "Options": dict(options),
         "Inputs": {name: dict(inputs[name]) for name in sorted(inputs)},
         "Outputs": output_facts,
@@ -448,4 +449,4 @@ def _logged_failures(table: Path) -> dict[str, list[Failure]]:
 
 def _time_of(text: str) -> str:
     """Return the time at the start of a log folder's name or an ISO date, to compare them."""
-    return text.replace("-", "").replace(":", "")[:15]
+    return text.replace("-", "").replace(":", "")[:22]

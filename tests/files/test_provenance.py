@@ -19,6 +19,7 @@ from bids_dtg.files.provenance import (
     all_failures,
     file_fingerprint,
     input_fingerprints,
+    last_model,
     new_log,
     recorded_outputs,
     verify_outputs,
@@ -256,7 +257,7 @@ def test_unreadable_input(tmp_path):
 def test_the_log_of_a_call(dataset, monkeypatch):
     first, second = new_log(dataset), new_log(dataset)
     assert first != second
-    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", first.name)
+    assert re.fullmatch(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{6}", first.name)
     monkeypatch.setenv("DTG_CONTAINER_TAG", "x")
     write_call(first, "a = 1\n")
     failed = Failure(
@@ -275,6 +276,16 @@ def test_the_log_of_a_call(dataset, monkeypatch):
         "sub-02\tn/a\tn/a\tfinding runs\tno runs",
     ]
     assert all_failures(dataset)[0].what == "reading sub-01_ses-a_run-1"
+
+
+def test_the_newest_of_calls_within_a_second(dataset):
+    for model in map("model {}".format, range(5)):
+        write_call(new_log(dataset), "", model=model)
+        assert last_model(dataset) == model
+        write_outcome(new_log(dataset), [Failure("01", "reading", model, "sub-01")], 0.1)
+        assert [failure.message for failure in all_failures(dataset)] == [model]
+        write_completion(dataset, "sub-01", options={}, inputs={}, outputs=[])
+        assert not all_failures(dataset)
 
 
 def logged(dataset, name: str, *failures: Failure) -> None:
