@@ -136,8 +136,8 @@ def fit_linear(
     Raises
     ------
     ValueError
-        There are fewer than five people, rest has values that are not finite or never varies, or
-        rest and maps do not match.
+        There are fewer than five people, rest is not of places by frames, has values that are not
+        finite or never varies, or rest and maps do not match.
 
     Notes
     -----
@@ -161,6 +161,11 @@ def fit_linear(
         raise ValueError(
             f"there are {len(rest)} people: fewer than {LINEAR.fewest_people}, too few to train on"
         )
+    for row, series in enumerate(rest):
+        if np.ndim(series) != 2 or not np.size(series):
+            raise ValueError(
+                f"the rest of person {row} has the shape {np.shape(series)}, not (places, frames)"
+            )
     places = {np.shape(series)[0] for series in rest}
     places |= {np.shape(some_maps)[-1] for some_maps in (*maps, *(roi_maps or ()))}
     if len(places) > 1:

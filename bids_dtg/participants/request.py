@@ -319,6 +319,8 @@ def find_dataset_request(settings: Settings) -> DatasetRequest:
     inputs = settings.inputs
     bids_filter: Mapping[str, Any] = {}
     dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
+    for name in (FREESURFER, PREPROCESSED):
+        only_folder(inputs.derivatives, name)  # refused now, not for each participant
     if inputs.bids_filter_file is not None:
         require("--bids-filter-file", "bids", extra="bids")
         bids_filter = read_filter_file(inputs.bids_filter_file)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
+from bids_dtg.contrasts.analyses.fit import half_width_words
 from bids_dtg.contrasts.half_width import HalfWidths, LeftOutErrors
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces, single_lattice
@@ -76,3 +77,9 @@ def test_where_few_were_measured_there_is_no_interval():
 def test_other_values_are_refused():
     with pytest.raises(ValueError, match="0 or more, and finite"):
         HalfWidths(10, 4, np.full((1, 2, 2, 2), np.nan, np.float32), LATTICE)
+
+
+def test_values_of_too_few_people_give_no_width():
+    widths = widths_of(np.full((12, 2, 512), np.nan))
+    assert np.isnan(widths.at_places).all()
+    assert half_width_words(widths, "z").startswith("no half-widths: too few people")

@@ -245,8 +245,9 @@ def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
         bids_dtg.fit_linear(rest[:4], maps[:4])
     with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):
         bids_dtg.fit_linear([series[1:] for series in rest], maps)
-    with pytest.raises(ValueError, match="different numbers of places"):
-        bids_dtg.fit_linear([series[0] for series in rest], maps)
+    for wrong in (rest[3][:, 0], rest[3][:, :0]):
+        with pytest.raises(ValueError, match=r"of person 3 has the shape \(60,"):
+            bids_dtg.fit_linear([*rest[:3], wrong, *rest[4:]], maps)
     with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):
         bids_dtg.fit_linear(rest, maps, roi_maps=[np.ones((2, 59))])
     for wrong in (np.full_like(rest[3], np.nan), np.ones_like(rest[3])):

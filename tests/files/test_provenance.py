@@ -282,7 +282,9 @@ def test_the_newest_of_calls_within_a_second(dataset):
     for model in map("model {}".format, range(5)):
         write_call(new_log(dataset), "", model=model)
         assert last_model(dataset) == model
-        write_outcome(new_log(dataset), [Failure("01", "reading", model, "sub-01")], 0.1)
+        write_outcome(
+            new_log(dataset), [Failure("01", "reading", model, "sub-01")], 0.1
+        )
         assert [failure.message for failure in all_failures(dataset)] == [model]
         write_completion(dataset, "sub-01", options={}, inputs={}, outputs=[])
         assert not all_failures(dataset)

@@ -104,6 +104,10 @@ WORDS = {
         "absent.json",
     ),
     "derivatives that are not there": (["--derivatives", "absent"], "absent"),
+    "surfaces that are not there": (
+        ["--derivatives", "freesurfer=absent"],
+        "--derivatives.*absent",
+    ),
 }
 
 

@@ -136,12 +136,15 @@ def half_width_words(half_widths: HalfWidths | None, units: str) -> str:
     """Describe the width of a model's intervals and their people, or why there are none."""
     if half_widths is None:
         return f"no half-widths: they need {LEAST_PEOPLE} validation people"
+    values = half_widths.at_places
+    if np.isnan(values).all():
+        return (
+            "no half-widths: too few people have values at the same voxels or parcels"
+        )
     people = counted(half_widths.people, "participant")
     role = "left out in turn" if half_widths.left_out_in_turn else "not in the fit"
-    values = half_widths.at_places
-    median = float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
     return (
-        f"half-widths of {LEVEL} % intervals: median {median:.2f} {units}, "
+        f"half-widths of {LEVEL} % intervals: median {np.nanmedian(values):.2f} {units}, "
         f"from {people} {role}"
     )
 
