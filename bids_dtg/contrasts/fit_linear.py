@@ -153,30 +153,7 @@ def fit_linear(
     >>> model.predict(rest[0]).shape
     (2, 60)
     """
-    if len(rest) != len(maps):
-        raise ValueError(
-            f"there are rest of {len(rest)} and maps of {len(maps)} people"
-        )
-    if len(rest) < LINEAR.fewest_people:
-        raise ValueError(
-            f"there are {len(rest)} people: fewer than {LINEAR.fewest_people}, too few to train on"
-        )
-    for row, series in enumerate(rest):
-        if np.ndim(series) != 2 or not np.size(series):
-            raise ValueError(
-                f"the rest of person {row} has the shape {np.shape(series)}, not (places, frames)"
-            )
-    places = {np.shape(series)[0] for series in rest}
-    places |= {np.shape(some_maps)[-1] for some_maps in (*maps, *(roi_maps or ()))}
-    if len(places) > 1:
-        raise ValueError(
-            f"rest and maps have different numbers of places: {sorted(places)}"
-        )
-    for row, series in enumerate(rest):
-        if not np.isfinite(series).all() or not np.ptp(series, axis=1).any():
-            raise ValueError(
-                f"the rest of person {row} has values that are not finite, or never varies"
-            )
+    _require_people(rest, maps, () if roi_maps is None else roi_maps)
     if roi_maps is None:
         ica_maps, _ = group_maps([reduce_rest(series) for series in rest], sets, seed)
         # Rounded as in a bundle, so that the saved model is the same.
@@ -197,6 +174,36 @@ def fit_linear(
     sketches = tuple(sketch(np.asarray(series)) for series in rest)
     fit = fit_people(people, numbers, homologues=homologues)
     return FittedLinear(joined, numbers, fit, sketches)
+
+
+def _require_people(
+    rest: Sequence[Floats], maps: Floats, roi_maps: Sequence[Floats]
+) -> None:
+    """Refuse too few people, rest that cannot be used, and different numbers of places."""
+    if len(rest) != len(maps):
+        raise ValueError(
+            f"there are rest of {len(rest)} and maps of {len(maps)} people"
+        )
+    if len(rest) < LINEAR.fewest_people:
+        raise ValueError(
+            f"there are {len(rest)} people: fewer than {LINEAR.fewest_people}, too few to train on"
+        )
+    for row, series in enumerate(rest):
+        if np.ndim(series) != 2 or not np.size(series):
+            raise ValueError(
+                f"the rest of person {row} has the shape {np.shape(series)}, not (places, frames)"
+            )
+    places = {np.shape(series)[0] for series in rest}
+    places |= {np.shape(some_maps)[-1] for some_maps in (*maps, *roi_maps)}
+    if len(places) > 1:
+        raise ValueError(
+            f"rest and maps have different numbers of places: {sorted(places)}"
+        )
+    for row, series in enumerate(rest):
+        if not np.isfinite(series).all() or not np.ptp(series, axis=1).any():
+            raise ValueError(
+                f"the rest of person {row} has values that are not finite, or never varies"
+            )
 
 
 def _connectome(rest: Floats, roi_maps: Float32, sets: tuple[int, ...]) -> Float64:
