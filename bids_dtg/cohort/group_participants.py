@@ -19,6 +19,7 @@ from bids_dtg.cohort.maps import (
     choose_averages,
     find_without_details,
     places_of,
+    short_record,
     with_details,
 )
 from bids_dtg.cohort.recognised_participants import copies_in_words, with_copies
@@ -503,7 +504,7 @@ def _as_average(
 ) -> AverageFiles:
     """Return a run's results of a kind as an average of this run."""
     results = MapFile("", run.files[kind], run.facts)
-    record = {"Options": completion_record(output, run.title).get("Options")}
+    record = short_record(completion_record(output, run.title))
     return AverageFiles(run.title, (results,), (run.title,), record, run.facts)
 
 

@@ -15,7 +15,7 @@ from bids_dtg.array_types import Float32
 from bids_dtg.errors import DatasetError, RunError, UnusableMapError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name
-from bids_dtg.files.provenance import file_fingerprint
+from bids_dtg.files.provenance import DAMAGED, file_fingerprint
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
@@ -78,7 +78,7 @@ def find_without_details(
     def without_details(average: AverageFiles) -> AverageFiles:
         return replace(
             average,
-            record={"Options": average.record.get("Options")},
+            record=short_record(average.record),
             maps=tuple(
                 replace(file, sidecar=shortened(file.sidecar)) for file in average.maps
             ),
@@ -97,6 +97,11 @@ def find_without_details(
         if run.title.startswith(prefix)
     ]
     return replace(files, averages=tuple(averages), runs=tuple(runs))
+
+
+def short_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `choose_averages` needs of a completion record."""
+    return {key: record.get(key) for key in ("Options", DAMAGED)}
 
 
 def with_details(output: DerivativeDataset, average: AverageFiles) -> AverageFiles:
@@ -141,8 +146,13 @@ def choose_averages(
     DatasetError
         There are averages of several ``--combine`` and none was chosen, or none of the chosen one.
     """
-    chosen = _with_same_combine(averages, combine)
-    left_out: list[tuple[str, str]] = []
+    # While an average is made again, its files are not those that its record describes.
+    again = "its files are damaged or half replaced; run the participant level again"
+    left_out = [
+        (average.title, again) for average in averages if average.record.get(DAMAGED)
+    ]
+    whole = [average for average in averages if not average.record.get(DAMAGED)]
+    chosen = _with_same_combine(whole, combine)
     processing = {average.title: _processing_of(average) for average in chosen}
     names = dict.fromkeys(name for facts in processing.values() for name in facts)
     for name in names:

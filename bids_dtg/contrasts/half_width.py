@@ -9,6 +9,7 @@ with none in a block.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -113,7 +114,7 @@ def remove_unused(output: DerivativeDataset, identity: str) -> None:
                 files.append(path)
         for path in files:
             path.unlink(missing_ok=True)
-        if not any(sidecar.parent.iterdir()):
+        with suppress(OSError):  # it has other files, or another job removed it
             sidecar.parent.rmdir()
 
 

@@ -38,7 +38,8 @@ Fingerprint = Mapping[str, Any]
 # Reason for doing a piece of work that has no record.
 NOT_DONE = "not done yet"
 _RECORDS = "logs/complete"  # folder of completion records
-_DAMAGED = "Damaged"  # key of the outputs that have changed since they were written
+# Key of the outputs that are being replaced, or have changed since they were written.
+DAMAGED = "Damaged"
 _FAILURE_COLUMNS = ("participant_id", "average", "run", "stage", "message")
 _END = 2**20  # bytes hashed at the start and at the end of a file
 _PACKAGES = (
@@ -157,6 +158,17 @@ def write_completion(
     return path
 
 
+def note_replaced(dataset: DerivativeDataset, title: str) -> None:
+    """Note in a piece of work's record, if it has one, that its files are being replaced.
+
+    Its options are no longer those of the files, until `write_completion` records the new ones.
+    """
+    with suppress(ForeignFileError):
+        record = _whole_record(dataset, title)
+        record[DAMAGED] = list(record["Outputs"])
+        write_json(_record_path(dataset, title), record)
+
+
 def completion_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
     """Return the record of a piece of work; empty if it cannot be read."""
     return read_json(dataset.root / _RECORDS / f"{title}.json")
@@ -229,8 +241,8 @@ def why_incomplete(
             return f"input new: {name}"
         if not _same_content(name, record["Inputs"][name], inputs[name]):
             return f"input changed: {name}"
-    if damaged := record.get(_DAMAGED):
-        return f"output damaged: {damaged[0]}"
+    if damaged := record.get(DAMAGED):
+        return f"output damaged or half replaced: {damaged[0]}"
     for name, recorded in record["Outputs"].items():
         if damage := _damage(dataset.root / name, recorded, by_time=True):
             require_result(dataset.root / name, dataset.root)
@@ -264,9 +276,9 @@ def verify_outputs(dataset: DerivativeDataset, title: str) -> tuple[str, ...]:
         damage = _damage(dataset.root / name, recorded, by_time=False)
         if damage:
             damages[name] = damage
-    if list(damages) != record.pop(_DAMAGED, []):
+    if list(damages) != record.pop(DAMAGED, []):
         if damages:
-            record[_DAMAGED] = list(damages)
+            record[DAMAGED] = list(damages)
         write_json(path, record)
     return tuple(f"{damage} {name}" for name, damage in damages.items())
 

@@ -121,8 +121,8 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     run_of_path = {path: _hcp_run(folder, path, dense=dense) for path in paths}
     runs = [run for run in run_of_path.values() if run]
     if not runs:
-        series = [*results.glob("rfMRI_*/*clean.dtseries.nii")]
-        series += results.glob("rfMRI_*/rfMRI_*.nii.gz")
+        series = sorted(results.glob("rfMRI_*/*clean.dtseries.nii"))
+        series += sorted(results.glob("rfMRI_*/rfMRI_*.nii.gz"))
         only = f", only {series[0].name}" if series else ""
         raise RunError(
             f"{results} has no cleaned resting run{only}",

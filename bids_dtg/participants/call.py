@@ -128,6 +128,7 @@ class Level:
         failures: list[Failure] = []
         hide = request.path_names.hide
         number = len(request.participants)
+        positions = {label: row for row, label in enumerate(request.participants)}
         people = counted(number, "participant")
         try:
             with (
@@ -168,8 +169,10 @@ class Level:
                 raise (limit.as_kind(RunError) if outcomes else limit) from err
             raise
         finally:
+            # Participants end in any order.
+            failures.sort(key=lambda failure: positions[failure.participant])
             write_outcome(log, failures, time.perf_counter() - start)
-        titles = [outcome.other_combine for outcome in outcomes]
+        titles = sorted(outcome.other_combine for outcome in outcomes)
         say(*note_on_other_combine(request, titles))
         write_methods(request)  # the averages may have changed
         request.remove_unused()

@@ -12,10 +12,16 @@ from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri, parse_name
-from bids_dtg.files.provenance import Fingerprint, recorded_outputs, write_completion
+from bids_dtg.files.provenance import (
+    Fingerprint,
+    note_replaced,
+    recorded_outputs,
+    write_completion,
+)
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.inputs.run import RestRun, other_side
 from bids_dtg.participants.request import AveragedRuns, CallRequest
+from bids_dtg.report.participant import discard_report
 from bids_dtg.settings import InputChoice
 
 # How the runs of each input type were processed before any cleaning here, and a pattern of the
@@ -158,6 +164,20 @@ def cleaning_note(
         f"The model was trained on runs cleaned differently ({words}); "
         f"these were {processing}."
     )
+
+
+def begin_replacing(request: CallRequest, planned: AveragedRuns) -> None:
+    """Prepare the output for new files of an average, before the first one is written.
+
+    If they are not completed, the earlier report must not show them, nor a group use them.
+
+    Raises
+    ------
+    OutputError
+        The record of the earlier files cannot be written.
+    """
+    note_replaced(request.output, planned.title)
+    discard_report(request.output, planned.participant)
 
 
 def complete_average(

@@ -27,6 +27,8 @@ from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
 LAST_METHODS = "logs/CITATION.md"
+# Other processes may add reports and texts at the same time, so each checks again after writing.
+TRIES = 5
 _TITLE = "# Methods"
 # Works that introduced atlases, by the label of the entity atlas-.
 _WORKS = {"Schaefer2018": "Schaefer et al., 2018", "Glasser": "Glasser et al., 2016"}
@@ -233,9 +235,12 @@ def write_all_methods(dataset: DerivativeDataset, text_of_run: str) -> None:
     OutputError
         It cannot be written.
     """
-    records = (completion_record(dataset, title) for title in completed_titles(dataset))
-    text = _texts_of(records) or text_of_run
-    if text and _read_last(dataset) != text:
+    for _ in range(TRIES):
+        titles = completed_titles(dataset)
+        records = (completion_record(dataset, title) for title in titles)
+        text = _texts_of(records) or text_of_run
+        if not text or _read_last(dataset) == text:
+            return
         write_text(dataset.path(LAST_METHODS), text)
 
 

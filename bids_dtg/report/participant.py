@@ -40,7 +40,7 @@ from bids_dtg.report.flags import (
     run_flags,
 )
 from bids_dtg.report.inclusion import Decisions, page_facts, read_inclusion
-from bids_dtg.report.methods import find_methods
+from bids_dtg.report.methods import LAST_METHODS, TRIES, find_methods
 from bids_dtg.report.page import Section, lay_out, link, load_template, render
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
@@ -55,9 +55,7 @@ INDEX, GROUP = "index.html", "group.html"
 UNFINISHED = "UNFINISHED.txt"
 MODEL_PAGE = "report.html"  # in the folder of an analysis of a model
 STATISTICS_PAGE = "statistics_report.html"  # in the folder of a statistical analysis
-_TEXTS = ("logs/CITATION.md", "README")  # linked, with words in the template
-# Other processes may add reports at the same time, so each checks again after writing.
-_TRIES = 5
+_TEXTS = (LAST_METHODS, "README")  # linked, with words in the template
 # Metrics of runs that are shown with those of the training runs, by column.
 _BESIDE_MODEL = {
     "repetition_time": ("Repetition time", "s"),
@@ -374,10 +372,10 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
     """
     if not wanted and not (dataset.root / INDEX).is_file():
         return
-    presentation, root = presentation_of(dataset), dataset.root
+    presentation = presentation_of(dataset)
     workflow = find_workflow(dataset.workflow or DEFAULT)
-    for _ in range(_TRIES):
-        report_times = _report_times(dataset)
+    for _ in range(TRIES):
+        report_times, other_pages = _report_times(dataset), _other_pages(dataset)
         listed = _list(dataset, report_times)
         flags = [person.flags for person in listed if person.flags is not None]
         failures = [
@@ -405,26 +403,35 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             failures=failures,
             workflow=workflow.name,
             has_group=workflow.group is not None,
-            group=GROUP if (root / GROUP).is_file() else None,
-            analyses=[
-                (page.parent.name, link(page, dataset), page.name == MODEL_PAGE)
-                for page in sorted(
-                    root.glob("group/*/*report.html"), key=_statistics_last
-                )
-            ],
-            unfinished=[
-                mark.parent.name for mark in sorted(root.glob(f"group/*/{UNFINISHED}"))
-            ],
-            texts=[name for name in _TEXTS if (root / name).exists()],
-            has_logs=(root / "logs").is_dir(),
+            **other_pages,
         )
         if is_long:
             write_rows(dataset.path(_ROWS), {_PEOPLE: rows})
         else:
             dataset.remove(_ROWS)
         write_text(dataset.path(INDEX), page)
-        if _report_times(dataset) == report_times:
+        if (_report_times(dataset), _other_pages(dataset)) == (
+            report_times,
+            other_pages,
+        ):
             return
+
+
+def _other_pages(dataset: DerivativeDataset) -> dict[str, Any]:
+    """Find what the index links besides participants' reports."""
+    root = dataset.root
+    pages = sorted(root.glob("group/*/*report.html"), key=_statistics_last)
+    marks = sorted(root.glob(f"group/*/{UNFINISHED}"))
+    return {
+        "group": GROUP if (root / GROUP).is_file() else None,
+        "analyses": [
+            (page.parent.name, link(page, dataset), page.name == MODEL_PAGE)
+            for page in pages
+        ],
+        "unfinished": [mark.parent.name for mark in marks],
+        "texts": [name for name in _TEXTS if (root / name).exists()],
+        "has_logs": (root / "logs").is_dir(),
+    }
 
 
 def _pictures(listed: Sequence[Listed]) -> str:
@@ -471,7 +478,8 @@ def _report_times(dataset: DerivativeDataset) -> dict[str, int]:
             name = entry.name
             if name.startswith("sub-") and name.endswith(".html"):
                 label = name.removeprefix("sub-").removesuffix(".html")
-                times[label] = entry.stat().st_mtime_ns
+                with suppress(FileNotFoundError):  # another job makes it again
+                    times[label] = entry.stat().st_mtime_ns
     return dict(sorted(times.items()))
 
 

@@ -310,6 +310,20 @@ def made(dataset: DerivativeDataset, title: str, text: str) -> None:
     write_completion(dataset, title, options={}, inputs={}, outputs=[], methods=text)
 
 
+def test_what_another_job_makes_meanwhile_is_explained(tmp_path, monkeypatch):
+    dataset = DerivativeDataset(tmp_path)
+    made(dataset, "sub-1", "# Methods\n\nSimply.\n")
+
+    def write_late(path, text):
+        if "Otherwise" not in text:
+            made(dataset, "sub-2", "# Methods\n\nOtherwise.\n")
+        path.write_text(text)
+
+    monkeypatch.setattr("bids_dtg.report.methods.write_text", write_late)
+    write_all_methods(dataset, "")
+    assert "Otherwise." in (tmp_path / LAST_METHODS).read_text()
+
+
 def test_the_output_explains_all_sets_in_it_and_no_other(tmp_path):
     dataset = DerivativeDataset(tmp_path)
     first, second = (

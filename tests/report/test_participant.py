@@ -46,6 +46,27 @@ def test_the_index_repeats_that_a_model_is_not_for_science(tmp_path):
     )
 
 
+def test_what_another_job_changes_meanwhile_is_in_the_index(tmp_path, monkeypatch):
+    write_reports(tmp_path, 2)
+    (tmp_path / "sub-0002.html").symlink_to("removed")
+    others = [
+        lambda: (tmp_path / "group.html").touch(),
+        lambda: (tmp_path / "sub-0000.html").unlink(),
+    ]
+
+    def write_late(path, text):
+        if others:
+            others.pop(0)()
+        path.write_text(text, "utf-8")
+
+    monkeypatch.setattr("bids_dtg.report.participant.write_text", write_late)
+    write_index(DerivativeDataset(tmp_path))
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert 'href="group.html"' in page
+    assert "sub-0000" not in page
+    assert "sub-0001" in page
+
+
 def write_reports(root, people: int, text: str = "Much motion") -> None:
     """Write what the index reads of reports: every fifth flags a problem, sub-0003 failed."""
     (root / "dataset_description.json").write_text("{}")

@@ -50,9 +50,13 @@ from bids_dtg.files.sidecars import shared_sidecar_path
 from bids_dtg.files.text import read_json, tsv_text
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.painting import Painting
-from bids_dtg.participants.origin import WHY_MODEL, model_facts, run_sources
+from bids_dtg.participants.origin import (
+    WHY_MODEL,
+    begin_replacing,
+    model_facts,
+    run_sources,
+)
 from bids_dtg.participants.request import AveragedRuns, run_entities
-from bids_dtg.report.participant import discard_report
 from bids_dtg.report.presentation import PanelFile, write_panel_files
 
 _SERIES = FileKind("timeseries", "rois", ".tsv")
@@ -121,8 +125,7 @@ def write_average(
     at_atlases = [
         (atlas, at_parcels(model, atlas, maps, surfaces)) for atlas in request.atlases
     ]
-    # Remove an earlier report, which shows other maps, in case making the new one fails.
-    discard_report(request.output, planned.participant)
+    begin_replacing(request, planned)
     contrasts = [
         row for row in request.contrasts if not np.isnan(maps[row.index]).all()
     ]

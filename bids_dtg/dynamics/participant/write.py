@@ -15,10 +15,9 @@ from bids_dtg.files.regions import RELMAT, relationship_facts
 from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
-from bids_dtg.participants.origin import atlas_facts
+from bids_dtg.participants.origin import atlas_facts, begin_replacing
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
 from bids_dtg.participants.request import AveragedRuns
-from bids_dtg.report.participant import discard_report
 
 
 class NetworkWriter(ParcelWriter[NetworkRequest]):
@@ -46,8 +45,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         `transitions` (lags, regions, regions) and component `scores` come from a linear core; they
         are None and empty if there is no core, or if it has no components.
         """
-        # Remove an earlier report, which shows other results, in case the new one fails.
-        discard_report(self._request.output, planned.participant)
+        begin_replacing(self._request, planned)
         files = [*self._write_series(measured, notes)]
         if structural is not None:
             files += self._write_structural(measured, structural)

@@ -15,10 +15,10 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import RELMAT, relationship_facts
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text
+from bids_dtg.participants.origin import begin_replacing
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
 from bids_dtg.participants.quality import rounded
 from bids_dtg.participants.request import AveragedRuns
-from bids_dtg.report.participant import discard_report
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.panels.behaviour import SERIES, encode_trial_series
 from bids_dtg.twin.participant.behaviour import (
@@ -132,8 +132,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         self, planned: AveragedRuns, measured: MeasuredSeries, *, seconds: float
     ) -> list[PurePosixPath]:
         """Write the series and quality of a run; return the paths."""
-        # The report shows earlier results, and might not be made again.
-        discard_report(self._request.output, planned.participant)
+        begin_replacing(self._request, planned)
         return [
             *self.write_series(measured, {}),
             *self.write_coverage(measured),

@@ -374,7 +374,12 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
             0,
             "to test: 2 participants",
         ),
-        ("evaluate", ("--model", "MODEL"), 2, "too few to compare"),
+        (
+            "evaluate",
+            ("--model", "MODEL", "--model-name", "dry"),
+            2,
+            "too few to compare",
+        ),
         (
             "evaluate",
             ("--model", "MODEL", "--model-name", "other"),

@@ -15,6 +15,7 @@ from bids_dtg.cli.run import main
 from bids_dtg.cohort.maps import find_without_details
 from bids_dtg.cohort.mean_maps import mean_of_averages
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
+from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.notices import NO_MASK
 from bids_dtg.report.contents import find_participant
@@ -179,6 +180,25 @@ def test_maps_of_another_model_are_left_out(finished_job, tmp_path):
     assert pooled.left_out == (
         ("sub-02_task-rest", "its model differs from that of most"),
     )
+
+
+def test_maps_that_were_being_replaced_are_left_out(
+    finished_job, tmp_path, monkeypatch
+):
+    out = shutil.copytree(finished_job.out, tmp_path / "out")
+
+    def is_ended(*args, **options):
+        raise OutputError("ended before the record")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bids_dtg.participants.origin.write_completion", is_ended)
+        words = ("--participant-label", "02", "--denoise-strategy", "none")
+        assert finished_job.run(*words, out=out) == 1
+    ((title, reason),) = pooled_of(out).left_out
+    assert title == "sub-02_task-rest"
+    assert "half replaced" in reason
+    assert finished_job.run("--participant-label", "02", out=out) == 0
+    assert not pooled_of(out).left_out
 
 
 def without_values(path):
