@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import mode
 from typing import Any, TypeVar
 
@@ -147,11 +147,14 @@ def choose_averages(
         There are averages of several ``--combine`` and none was chosen, or none of the chosen one.
     """
     # While an average is made again, its files are not those that its record describes.
-    again = "its files are damaged or half replaced; run the participant level again"
-    left_out = [
-        (average.title, again) for average in averages if average.record.get(DAMAGED)
-    ]
-    whole = [average for average in averages if not average.record.get(DAMAGED)]
+    again = "it is damaged or half replaced; run the participant level again"
+    left_out: list[tuple[str, str]] = []
+    whole: list[AverageFiles] = []
+    for average in averages:
+        if _is_damaged(average):
+            left_out.append((average.title, again))
+        else:
+            whole.append(average)
     chosen = _with_same_combine(whole, combine)
     processing = {average.title: _processing_of(average) for average in chosen}
     names = dict.fromkeys(name for facts in processing.values() for name in facts)
@@ -171,6 +174,13 @@ def choose_averages(
                 reason = "the sidecar of its maps is missing or damaged"
             left_out.append((average.title, reason))
     return chosen, left_out
+
+
+def _is_damaged(average: AverageFiles) -> bool:
+    """Return whether the record of an average names one of its results as damaged or replaced."""
+    damaged = average.record.get(DAMAGED) or ()
+    names = {PurePosixPath(str(path)).name for path in damaged}
+    return any(file.path.name in names for file in average.maps)
 
 
 def _with_same_combine(
