@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from bids_dtg.errors import RunError
@@ -41,9 +41,13 @@ def dask_cluster(folder: Path, workers: int = 2, *, nanny: bool = False):
             return process
 
         scheduler = start("scheduler", "--port", "0", "--host", "127.0.0.1")
-        while not file.exists():
+        address = None
+        while address is None:
             assert scheduler.poll() is None, (folder / "log.txt").read_text()
             time.sleep(0.1)
+            # The scheduler makes the file before it writes it.
+            with suppress(FileNotFoundError, json.JSONDecodeError):
+                address = json.loads(file.read_text())["address"]
         watched = "--nanny" if nanny else "--no-nanny"
         worker_options = (
             "--nthreads",
@@ -55,7 +59,7 @@ def dask_cluster(folder: Path, workers: int = 2, *, nanny: bool = False):
         )
         for number in range(workers):
             start("worker", *worker_options, str(folder / f"local-{number}"))
-        yield scheduler, json.loads(file.read_text())["address"]
+        yield scheduler, address
 
 
 def prepare(word: str):

@@ -254,6 +254,7 @@ def test_a_decision_made_on_a_page_changes_the_group(browser, out, tmp_path, cap
         assert "2 decided, 1 left out" in page.locator("[data-decided]").inner_text()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_nothing_covers_the_slices_that_a_click_is_for(browser, out):
     with opened(browser, out / "sub-01.html") as watched:
         open_map(watched.page, 0)
