@@ -16,6 +16,7 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.participants import Families, read_families
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
+from bids_dtg.twin.options import TwinOptions
 from bids_dtg.twin.participant.connectomes import (
     ConnectomeSource,
     find_array_connectomes,
@@ -65,7 +66,7 @@ class TwinParticipants(ModelParticipants[ConnectomeSource]):
         SettingsError
             Options name a task or people that do not exist.
         DatasetError
-            Nobody has both, or files cannot be used.
+            Nobody has both, or files cannot be used, as all those of a task of ``--task-file``.
         """
         if settings.modelling.input_arrays:
             source = find_array_connectomes(settings)
@@ -79,6 +80,9 @@ class TwinParticipants(ModelParticipants[ConnectomeSource]):
         source = replace(source, families=_families(settings, source))
         labels, left_out, lacking = _whole_people(source, behaviour, requested)
         whole = {label: behaviour[label] for label in labels}
+        if tasks is None:
+            chosen, unperformed = _performed_tasks(settings, chosen, whole, lacking)
+            lacking += unperformed
         bold = None
         if with_bold and source.arrays is not None:
             bold = find_array_bold(source.arrays, whole, files)
@@ -185,6 +189,36 @@ def _whole_people(
             expected=source.expected,
         )
     return labels, left_out, notes
+
+
+def _performed_tasks(
+    settings: Settings,
+    tasks: Sequence[Task],
+    behaviour: Mapping[str, Behaviour],
+    lacking: Sequence[str],
+) -> tuple[tuple[Task, ...], list[str]]:
+    """Return the tasks with runs that can be used, and a sentence on the others.
+
+    A network cannot be trained on a task without trials. `lacking` are sentences on people and
+    runs that were left out, for the refusal.
+
+    Raises
+    ------
+    DatasetError
+        ``--task-file`` names one of the others.
+    """
+    people = behaviour.values()
+    performed = [task for task in tasks if any(person.of(task) for person in people)]
+    without = [task.name for task in tasks if task not in performed]
+    if not without:
+        return tuple(performed), []
+    what = f"{counted(without, 'task')} without a run that can be used"
+    if settings.part(TwinOptions).task_file:
+        raise DatasetError(
+            "; ".join([f"--task-file names {what} ({named(without)})", *lacking]),
+            remedy="mend these files, or leave the task out of --task-file",
+        )
+    return tuple(performed), [f"left out: {what} ({named(without)})"]
 
 
 def trial_notes(

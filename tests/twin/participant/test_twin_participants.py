@@ -310,6 +310,22 @@ def test_tasks_are_those_with_event_files_or_those_named(folder, tmp_path):
         people_of(folder, task_file=("stroop", "stroop"))
 
 
+def test_a_task_without_a_run_that_can_be_used_is_left_out_or_refused(tmp_path):
+    write_twins(tmp_path)
+    for label in LABELS:
+        change(tmp_path, label, "response_time", ["800"] * TRIALS)
+    people = people_of(tmp_path)
+    assert (people.tasks.names, people.labels) == (("faces",), LABELS)
+    assert (
+        people.notes[-1] == "left out: 1 task without a run that can be used (stroop)"
+    )
+    with pytest.raises(
+        DatasetError,
+        match=r"1 task without .* \(stroop\); .*milliseconds.*leave the task",
+    ):
+        people_of(tmp_path, task_file=("stroop", "faces"))
+
+
 TABLE = """participant_id\tage\tsex\tsite\tempty\tIQ
 sub-01\t20\tF\t1\tn/a\t99
 sub-02\t31.5\tM\t2\tn/a\t101
