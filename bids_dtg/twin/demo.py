@@ -14,7 +14,7 @@ from bids_dtg.files.array_store import read_npz
 from bids_dtg.files.text import read_rows, write_tsv
 from bids_dtg.notices import counted, show
 from bids_dtg.report.page import write_demo
-from bids_dtg.report.tables import Table
+from bids_dtg.report.tables import Table, number_text
 from bids_dtg.settings import Settings
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people
@@ -124,7 +124,7 @@ def _write_figures(
     ]
     show("")
     for name, predicted, true in rows:
-        show(f"  {name:42}{predicted:10.3f}{true:10.3f}")
+        show(f"  {name:42}{number_text(predicted):>10}{number_text(true):>10}")
     write_demo(
         out,
         "Demo: digital twins and the truth",
@@ -140,8 +140,12 @@ def _write_figures(
 
 
 def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, float]]:
-    """Return predicted and true values: means over unseen people, and changes by moves."""
+    """Return predicted and true values: means over unseen people, and changes by moves.
+
+    An r is NaN where predictions are the same for everybody but for rounding.
+    """
     from bids_dtg.twin.analyses.intervene import DIRECTIONS
+    from bids_dtg.twin.interventions import correlation_of
 
     row_of = {f"sub-{label}": number for number, label in enumerate(people.labels)}
     predicted = read_rows(group / f"evaluation-{_NAME}" / "desc-people_predicted.tsv")
@@ -151,9 +155,8 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
     for name, values in true.items():
         predictions = np.array([float(row[f"twin_{name}"]) for row in predicted])
         figures[f"{name}: mean (s)"] = float(predictions.mean()), float(values.mean())
-        if predictions.std() > 0:
-            r = float(np.corrcoef(predictions, values)[0, 1])
-            figures[f"{name}: r with the truth"] = r, 1.0
+        r = correlation_of(predictions, values)
+        figures[f"{name}: r with the truth"] = r, 1.0
     folder = group / f"intervention-{_NAME}"
     arrays = read_npz(folder / DIRECTIONS)
     steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
@@ -174,7 +177,6 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
             if (person["function"], person["way"]) == (name, row["way"])
         }
         predictions = np.array([by_person[row["participant_id"]] for row in predicted])
-        if predictions.std() > 0:
-            r = float(np.corrcoef(predictions, changes)[0, 1])
-            figures[f"{move}: r with each person's true change"] = r, 1.0
+        r = correlation_of(predictions, changes)
+        figures[f"{move}: r with each person's true change"] = r, 1.0
     return figures

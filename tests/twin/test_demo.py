@@ -40,3 +40,14 @@ def test_a_small_demo_shows_results_beside_the_truth(tmp_path, capsys):
     pages = [*tmp_path.rglob("twin_report.html")]
     assert len(pages) == 3
     assert all("SIMULATED" in page.read_text() for page in pages)
+
+
+@pytest.mark.slow
+def test_twins_that_are_all_alike_have_no_r_with_the_truth(tmp_path, capsys):
+    pytest.importorskip("lightning", reason="training needs lightning")
+    size = {"regions": 20, "epochs": 3, "permutations": 5}
+    run_twin_demo(Namespace(out=tmp_path, participants=60, seed=0), **size)
+    rows = {row["figure"]: row for row in read_rows(tmp_path / "demo.tsv")}
+    for name in ("stroop_rt", "stroop_effect"):
+        assert rows[f"{name}: r with the truth"]["predicted"] == "n/a"
+    assert "n/a     1.000" in capsys.readouterr().out

@@ -489,10 +489,14 @@ def winners(scores: Sequence[Score]) -> list[tuple[str, bool]]:
                 continue
             rival = max(rivals, key=lambda score: sign * score.value.mean)
             worse |= rival.is_worse
+            values = ", ".join(
+                f"{_words(score.name)} {_value(score)}"
+                for score in (twin, rival)
+                if np.isfinite(score.value.mean)
+            )
             clauses.append(
                 f"{twin.where}{': ' if twin.where else ''}"
-                f"{_verdict_words(twin, rivals, rival)} "
-                f"(twin {_value(twin)}, {_words(rival.name)} {_value(rival)})"
+                f"{_verdict_words(twin, rivals, rival)} ({values})"
             )
         if clauses:
             text = f"{words[:1].upper()}{words[1:]}. {'; '.join(clauses)}."
@@ -503,7 +507,7 @@ def winners(scores: Sequence[Score]) -> list[tuple[str, bool]]:
 def _verdict_words(twin: Score, rivals: Sequence[Score], rival: Score) -> str:
     """Say which prediction is best; of the twin and its best rival, or that none is."""
     if not np.isfinite(twin.value.mean):
-        return "the twin has none"
+        return "not computable for the twin"
     if rival.verdict is None:
         return "not compared"
     if not rival.verdict.decided:
@@ -522,8 +526,6 @@ def _verdict_words(twin: Score, rivals: Sequence[Score], rival: Score) -> str:
 
 def _value(score: Score) -> str:
     _, _, scale, digits, unit = FIGURES[score.figure]
-    if not np.isfinite(score.value.mean):
-        return "has none"
     return f"{number_text(scale * score.value.mean, digits)}{unit}"
 
 

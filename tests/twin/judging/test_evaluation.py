@@ -123,6 +123,8 @@ def test_a_prediction_is_best_only_by_a_verdict():
     assert "stroop: a, b are better than the twin (" in of_two
     for tie in (scored("a", 0.3 + 1e-8, 0.0, 1.0), scored("a", 0.35, 0.05, 0.2)):
         assert "stroop: no significant difference (twin 0.300" in spoken(twin, tie)
+    of_none = spoken(scored(TWIN, np.nan), scored("a", 0.5))
+    assert "stroop: not computable for the twin (a 0.500)." in of_none
 
 
 def test_twins_of_somebody_else_are_worse_than_the_ridge_and_the_group():
