@@ -125,10 +125,13 @@ _MATCHED = (
     ),
     Column(
         "identified",
-        "Share of people whose own twin is the best of all",
+        "Share of people whose own twin is the best of all; n/a: no twins differ",
         interval=_WILSON,
     ),
-    Column("mean_rank", "Mean rank of people's own twin among all, 1 the best"),
+    Column(
+        "mean_rank",
+        "Mean rank of people's own twin among all, 1 the best; n/a: no twins differ",
+    ),
 )
 _REGIONS = (
     Column("region", "Region of task BOLD"),

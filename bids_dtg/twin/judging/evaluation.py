@@ -353,7 +353,8 @@ def match(
         twins (``matched``) and of all the others (``mismatched``); ``p`` of a mean loss as low
         under random assignments, one-sided; intervals of the shares of people whose own loss is
         below the mean of the others (``better_than_average``) and lowest of all (``identified``);
-        and the ``mean_rank`` of people's own twins, 1 the lowest, ties in the middle.
+        and the ``mean_rank`` of people's own twins, 1 the lowest, ties in the middle. The last two
+        are NaN where no two twins differ in their loss on anybody's data.
         Ranks compare all twins on one person's data, so that people who are hard to predict do not
         count as a mismatch. p is (1 + number of mean losses as low) / (1 + permutations).
 
@@ -379,11 +380,17 @@ def match(
     permuted = loss[twin_of, np.arange(people)].mean(axis=1)
     as_low = int((permuted <= matched.mean() + _ROUNDING).sum())
     lower, tied = np.zeros((2, people))
+    differ = np.zeros(people, np.bool_)
     for block in blocks:
         block_losses = loss[np.ix_(block, block)]
-        scaled = -block_losses.T / (block_losses.std() or 1.0)
+        differ[block] = np.ptp(block_losses, axis=0) > _ROUNDING
+        likeness = np.where(differ[block], -block_losses, 0.0).T
+        scaled = likeness / (block_losses.std() or 1.0)
         lower[block], tied[block] = (ranks.sum(axis=1) for ranks in rivals(scaled))
     identified = np.where(lower > 0, 0.0, 1 / (1 + tied))
+    rank = 1 + lower + tied / 2
+    if not differ.any():
+        identified, rank = np.full((2, people), np.nan)
     better = float((matched < mismatched - _ROUNDING).mean())
     return {
         "people": people,
@@ -392,7 +399,7 @@ def match(
         "p": (1 + as_low) / (1 + permutations),
         "better_than_average": wilson_interval(better, people),
         "identified": wilson_interval(float(identified.mean()), people),
-        "mean_rank": float((1 + lower + tied / 2).mean()),
+        "mean_rank": float(rank.mean()),
     }
 
 

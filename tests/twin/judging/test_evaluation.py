@@ -73,6 +73,8 @@ def test_twins_that_are_alike_but_for_rounding_have_no_r_and_match_nobody():
         evaluation.matching["p"],
         evaluation.matching["better_than_average"].mean,
     ) == (1.0, 0)
+    assert np.isnan(evaluation.matching["identified"].mean)
+    assert np.isnan(evaluation.matching["mean_rank"])
     for name in (GROUP, OTHERS):
         assert (
             score(evaluation, "loss", name, task="").verdict.word == "interval holds 0"
