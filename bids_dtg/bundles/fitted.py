@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from bids_dtg.bundles.bundle import (
     read_tensors,
 )
 from bids_dtg.bundles.card import (
+    CARD_FILE,
     CardPart,
     ModelCard,
     TrainingData,
@@ -33,7 +34,7 @@ from bids_dtg.bundles.training_hashes import (
     hash_family,
     hash_person,
 )
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import MAKE_BUNDLE_AGAIN, BundleError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.inputs.participants import Families
@@ -87,6 +88,9 @@ FittedTo = TypeVar("FittedTo", bound=FittedPart)
 class FittedBundle(Bundle[FittedTo]):
     """A verified model of people's regions."""
 
+    # Lists of names that must be in `FITTED_FILE` where the card's field of this name is not 0.
+    LISTS: ClassVar[tuple[str, ...]] = (REGIONS,)
+
     regions: tuple[str, ...]  # names; empty: unknown
     fitted_people: tuple[str, ...]  # hashes of the training set
 
@@ -105,6 +109,7 @@ class FittedBundle(Bundle[FittedTo]):
                     names[tensor] = tuple(array.tobytes().decode().split("\n"))
             regions = names.get(REGIONS, ())
             further = cls.of_fitted(names, arrays, card.part)
+            _require_lengths(path, {**dict.fromkeys(cls.LISTS, ()), **names}, card.part)
         return {"regions": regions, "fitted_people": people, **further}
 
     @classmethod
@@ -291,6 +296,20 @@ class FittedBundle(Bundle[FittedTo]):
         import torch
 
         return {name: torch.from_numpy(array) for name, array in self.tensors().items()}
+
+
+def _require_lengths(
+    path: Path, names: Mapping[str, Sequence[str]], part: FittedPart
+) -> None:
+    """Refuse lists of names that are not as long as the card's fields of their names state."""
+    for tensor, listed in names.items():
+        stated = vars(part).get(tensor, len(listed))
+        if len(listed) != stated:
+            raise BundleError(
+                f"{path} names {len(listed)} {tensor}",
+                expected=f"{stated}, as {CARD_FILE} states",
+                remedy=MAKE_BUNDLE_AGAIN,
+            )
 
 
 def fitted_card(

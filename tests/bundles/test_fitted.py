@@ -11,7 +11,7 @@ import safetensors.numpy
 import torch
 from maps_bundle import forge
 from network_bundle import TINY_FACTS, TINY_REGIONS, tiny_fitted, write_tiny_network
-from twin_bundle import write_tiny_twin
+from twin_bundle import tiny_fitted_twin, write_tiny_twin
 
 from bids_dtg.bundles.fitted import FITTED_FILE, FittedBundle
 from bids_dtg.bundles.training_hashes import PEOPLE_FILE, TrainingHashes, hash_person
@@ -135,7 +135,7 @@ def test_data_of_other_regions_are_refused(tmp_path: Path, write: Write) -> None
         bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="b")
 
 
-def forged(bundle: NetworkBundle, name: str, **changes: np.ndarray | None) -> Path:
+def forged(bundle: FittedBundle, name: str, **changes: np.ndarray | None) -> Path:
     """Change tensors of a file as somebody who knows the hashes would; None: left out."""
     tensors = safetensors.numpy.load((bundle.path / name).read_bytes())
     tensors |= {key.replace("__", "."): tensor for key, tensor in changes.items()}
@@ -207,6 +207,29 @@ def test_what_cannot_be_kept_is_not_written(tmp_path: Path) -> None:
     ):
         write_network_bundle(tmp_path / "odd", fitted, **TINY_FACTS)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("tensor", "names", "fact"),
+    [
+        ("regions", "a\nb\nc", r"3 regions\. Expected: 4, as model\.json states"),
+        ("regions", None, r"0 regions\. Expected: 4"),
+        ("bold_regions", "a\nb", r"2 bold_regions\. Expected: 3"),
+        ("bold_regions", None, r"0 bold_regions\. Expected: 3"),
+    ],
+)
+def test_names_of_another_number_than_the_card_states_are_refused(
+    tmp_path: Path, tensor: str, names: str | None, fact: str
+) -> None:
+    path = tmp_path / "tiny"
+    if tensor == "regions":
+        bundle = write_tiny_network(path)
+    else:
+        bundle = write_tiny_twin(path, tiny_fitted_twin(bold=True))
+    content = names and np.frombuffer(names.encode(), np.uint8)
+    folder = forged(bundle, FITTED_FILE, **{tensor: content})
+    with pytest.raises(BundleError, match=rf"fitted\.safetensors names {fact}"):
+        type(bundle).load(folder)
 
 
 @pytest.mark.slow

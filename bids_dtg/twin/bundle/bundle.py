@@ -55,6 +55,7 @@ class TwinBundle(FittedBundle[TwinPart]):
     """A verified digital twin; `regions` are those of a connectome."""
 
     PART = TwinPart
+    LISTS = (_BOLD_REGIONS,)  # the regions of a connectome may have no names
 
     # Applied to connectomes before the twin; None: they are as measured.
     adjustment: Adjustment | None
