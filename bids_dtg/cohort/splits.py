@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import Families, read_sets
-from bids_dtg.notices import counted, named
+from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import SETS, Split, fold_people
 
@@ -66,6 +66,8 @@ def draw_folds(
 ) -> tuple[tuple[str, ...], ...]:
     """Draw the folds of ``--folds`` with ``--seed``, as labels; families stay together.
 
+    With fewer families than folds, it says how many folds there are: one for each family.
+
     Raises
     ------
     SettingsError
@@ -74,9 +76,13 @@ def draw_folds(
     folds = settings.statistics.folds
     assert isinstance(folds, int)
     try:
-        return fold_people(
+        groups = fold_people(
             labels, folds, seed=settings.modelling.seed, families=families.by_label
         )
     except ValueError as err:
         expected = "more people, or fewer folds"
         raise SettingsError(f"--folds {folds}: {err}", expected=expected) from err
+    if len(groups) < folds:
+        alike = "participants" if len(groups) == len(labels) else "families"
+        say(f"--folds {folds}: {len(groups)} folds, as there are no more {alike}")
+    return groups

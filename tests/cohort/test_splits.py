@@ -39,16 +39,30 @@ def test_a_divided_family_and_a_table_of_others_are_refused(tmp_path):
         read_split(path, LABELS[2:], {})
 
 
-def test_one_family_cannot_be_divided():
-    settings = Settings.of(
+def settings_of(folds: int) -> Settings:
+    return Settings.of(
         bids_dir="in",
         output_dir="out",
         analysis_level="group",
-        folds=3,
+        folds=folds,
         workflow="dynamics",
         analysis="evaluate",
     )
+
+
+def test_one_family_cannot_be_divided():
     with pytest.raises(
         SettingsError, match=r"--folds 3: 1 families.*more people, or fewer"
     ):
-        draw_folds(settings, "ab", Families({"a": "1", "b": "1"}, ""))
+        draw_folds(settings_of(3), "ab", Families({"a": "1", "b": "1"}, ""))
+
+
+def test_fewer_folds_than_asked_for_are_said(capsys):
+    assert len(draw_folds(settings_of(3), "abc", Families({}, ""))) == 3
+    assert capsys.readouterr().err == ""
+    assert len(draw_folds(settings_of(50), "abc", Families({}, ""))) == 3
+    draw_folds(settings_of(3), "abc", Families({"a": "1", "b": "1"}, ""))
+    assert capsys.readouterr().err.splitlines() == [
+        "--folds 50: 3 folds, as there are no more participants",
+        "--folds 3: 2 folds, as there are no more families",
+    ]
