@@ -80,7 +80,7 @@ class GroupParticipants:
     related: Families  # families of the participants; labels with the same rest are one family
     # Title of an average, and why it is not used.
     left_out: tuple[tuple[str, str], ...] = ()
-    # Sentences on maps that were read, and the contrasts that they are about.
+    # Sentences for the page, and the contrasts that they are about; none: they are about people.
     findings: dict[str, list[str]] = field(default_factory=dict)
     # Labels that could not be read, and why.
     failed: dict[str, str] = field(default_factory=dict)
@@ -246,7 +246,9 @@ class GroupParticipants:
         if lacking:
             people = counted(lacking, "participant")
             labels = named([f"sub-{label}" for label in lacking])
-            say(f"left out: {people} without a value of {named(names)} ({labels})")
+            self.note(
+                f"left out: {people} without a value of {named(names)} ({labels})"
+            )
         if len(lacking) == len(self):
             raise DatasetError(
                 f"no participant with maps has a value of {named(names)}",
@@ -302,13 +304,13 @@ class GroupParticipants:
         _, places = places_of(chain.from_iterable(self.averages.values()))
         return places
 
-    def note(self, words: str, contrast: str) -> None:
-        """Record a sentence on the maps of a contrast; print it for the first contrast."""
+    def note(self, words: str, contrast: str = "") -> None:
+        """Record a sentence on the maps of a contrast or, without one, on people; print it once."""
         if words not in self.findings:
-            say(f"{contrast}: {words}")
-        self.findings[words] = [
-            *dict.fromkeys((*self.findings.get(words, ()), contrast))
-        ]
+            say(f"{contrast}: {words}" if contrast else words)
+        contrasts = self.findings.setdefault(words, [])
+        if contrast and contrast not in contrasts:
+            contrasts.append(contrast)
 
     def note_failed(self, label: str, error: DtgError) -> None:
         """Record a participant who cannot be read; print it once."""
@@ -336,8 +338,9 @@ class GroupParticipants:
                 Flag("warning" if common.get("NotForScience") else "note", notice)
             )
         for words, contrasts in self.findings.items():
-            text = f"{words[:1].upper()}{words[1:]}: {named(contrasts)}"
-            flags.append(Flag("warning", text))
+            text = f"{words[:1].upper()}{words[1:]}"
+            about = f": {named(contrasts)}" if contrasts else ""
+            flags.append(Flag("warning", text + about))
         if self.failed:
             people = counted(self.failed, "participant")
             flags.append(Flag("warning", f"{people} could not be read"))

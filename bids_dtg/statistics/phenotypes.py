@@ -370,7 +370,7 @@ def _with_all(
     if left_out:
         kinds = " or ".join(source.kind.words for source in sources)
         number = counted(left_out, "participant")
-        say(f"left out: {number} without {kinds} ({named(left_out)})")
+        people.note(f"left out: {number} without {kinds} ({named(left_out)})")
     return people.of(complete)
 
 

@@ -184,7 +184,9 @@ def test_who_lacks_a_value_is_left_out_with_a_line(cohort, tmp_path, capsys):
     assert (
         people.column("fd_mean").numbers["03"] == 8
     )  # the table's, not that of the runs
-    assert "left out: 3 participants without a value of age" in capsys.readouterr().err
+    line = "left out: 3 participants without a value of age (sub-02, sub-04, sub-05)"
+    assert line in capsys.readouterr().err
+    assert f"L{line[1:]}" in [flag.text for flag in people.flags]
     with pytest.raises(SettingsError, match="one is the same for all 2"):
         people.complete(["age"]).covariates(["one"])
     with pytest.raises(SettingsError, match=r"no column agee.*did you mean age"):

@@ -155,7 +155,9 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     log = capsys.readouterr().err
     assert "1 of 1: " in log
     assert f"sub-{cohort.labels[-1]} is left out" in log
-    assert f"(sub-{cohort.labels[-2]})" in log
+    line = f"(sub-{cohort.labels[-2]})"
+    assert line in log
+    assert line in (out / "group/phenotypes/statistics_report.html").read_text()
     rows = read_table(out / "group/phenotypes/desc-phenotypes_scores.tsv")
     assert row(rows)["people"] == 45
 
