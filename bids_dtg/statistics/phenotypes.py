@@ -221,12 +221,6 @@ class _Study:
     sets: dict[str, list[_FeatureSet]] = field(default_factory=dict)  # by phenotype
     words: dict[str, list[str]] = field(default_factory=dict)  # sentences by phenotype
     _phenotypes: dict[tuple[str, ...], _Phenotype | None] = field(default_factory=dict)
-    _lines: set[str] = field(default_factory=set)  # that were printed
-
-    def _say_once(self, line: str) -> None:
-        if line not in self._lines:
-            self._lines.add(line)
-            say(line)
 
     def add(
         self, kind: FeatureKind, contrast: str, labels: Sequence[str], features: Float64
@@ -249,7 +243,8 @@ class _Study:
                         within=by_site,
                     )
                 except ValueError as err:
-                    self._say_once(f"{name} is not predicted from {kind.words}: {err}")
+                    words = f"not predicted from {kind.words}: {name}, as {err}"
+                    self.people.note(words, contrast)
                     continue
                 predicted = _FeatureSet(
                     kind, contrast, with_value, phenotype, prediction, by_site
@@ -259,7 +254,7 @@ class _Study:
     def _phenotype(
         self, kind: FeatureKind, name: str, labels: tuple[str, ...]
     ) -> _Phenotype | None:
-        """Return a phenotype of people; print a line and return None if it cannot be predicted."""
+        """Return a phenotype of people; note why and return None if it cannot be predicted."""
         key = (name, *kind.covariates, "", *labels)
         if key not in self._phenotypes:
             phenotype = None
@@ -267,7 +262,8 @@ class _Study:
             try:
                 phenotype = self._prepare(kind, name, labels)
             except (ValueError, SettingsError) as err:
-                say(f"{name} is not predicted: {err}")
+                number = counted(labels, "participant")
+                self.people.note(f"not predicted: {name} of {number}, as {err}")
             self._phenotypes[key] = phenotype
         return self._phenotypes[key]
 

@@ -101,7 +101,8 @@ def require_unexplained(
             expected="a phenotype that they do not determine",
             remedy="leave one of them out",
         )
-    say(*(f"not predicted: {reason}" for reason in explained))
+    for reason in explained:
+        people.note(f"not predicted: {reason}")
     return tuple(name for name in names if not reasons[name])
 
 

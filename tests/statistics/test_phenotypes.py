@@ -165,21 +165,21 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
 @pytest.mark.parametrize(
     ("name", "of", "line"),
     [
-        ("eyes", lambda table: table["eyes"], ": it has 3 levels"),
+        ("eyes", lambda table: table["eyes"], "it has 3 levels"),
         (
             "huge",
             lambda table: 1e300 * np.array(table["score"]),
-            ": its values exceed 1e+100",
+            "its values exceed 1e+100",
         ),
         (
             "same",
             lambda table: 0 * np.array(table["score"]),
-            ": it has the same value for everybody",
+            "it has the same value for everybody",
         ),
         (
             "rare",
             lambda table: [1] + 47 * [0],
-            " from predicted maps: all training people",
+            "all training people",
         ),
     ],
 )
@@ -191,7 +191,24 @@ def test_columns_that_tell_nothing_are_left_out(
     table.write_text("\n".join([f"participant_id\t{name}", *lines, ""]))
     words = ("--phenotype", name, "-p", table, "--name", "none", *FEW)
     assert cohort.analyse("phenotypes", *words) == 2
-    assert f"{name} is not predicted{line}" in capsys.readouterr().err
+    kind = " from predicted maps" if name == "rare" else ""
+    number = "" if kind else " of 48 participants"
+    text = f"not predicted{kind}: {name}{number}, as {line}"
+    assert text in capsys.readouterr().err
+
+
+def test_phenotypes_that_are_not_predicted_are_named_on_the_page(cohort, tmp_path):
+    table = tmp_path / "own.tsv"
+    columns = {name: cohort.truth.table[name] for name in ("age", "luck", "eyes")}
+    columns["years"] = [2 * age for age in columns["age"]]
+    rows = zip(cohort.labels, *columns.values(), strict=True)
+    lines = ["\t".join(map(str, row)) for row in [("participant_id", *columns), *rows]]
+    table.write_text("\n".join(lines))
+    words = ("--phenotype", "luck", "eyes", "years", "--covariates", "age")
+    results(cohort, "named", *words, "-p", table, "--permutations", 0)
+    shown = page(cohort, "named")
+    assert "Not predicted: eyes of 48 participants, as it has 3 levels" in shown
+    assert "Not predicted: years is a linear combination of the covariates" in shown
 
 
 @pytest.mark.parametrize("analysis", ANALYSES)
