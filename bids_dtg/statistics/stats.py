@@ -68,6 +68,7 @@ from bids_dtg.workflows import FeatureKind
 
 ALPHA = 0.05
 FEWEST_DOF = 5  # residual degrees of freedom; with fewer, only effects are reported
+_FEWEST_PEOPLE = 3  # participants of a test
 _ROWS = 12  # contrasts on the page
 _WRITES = (
     "desc-*_tests",
@@ -399,6 +400,11 @@ def run_stats(settings: Settings) -> int:
     covariates = [name for source in sources for name in source.kind.covariates]
     people = question.people.complete(list(dict.fromkeys(covariates)))
     question.people = people
+    if len(people) < _FEWEST_PEOPLE:
+        raise DatasetError(
+            f"only {counted(people, 'participant')} can be tested",
+            expected=f"{_FEWEST_PEOPLE} or more with results and a value of each variable",
+        )
     if settings.behaviour.dry_run:
         number = counted(people, "participant")
         return print_plan(sources, [f"would test {question.title} of {number}"])
@@ -438,7 +444,7 @@ def _tests(
     for number, table in enumerate(tables, 1):
         participants = counted(table.labels, "participant")
         say(f"{number} of {len(source.contrasts)}: {table.title}, {participants}")
-        if len(table.labels) < 3:
+        if len(table.labels) < _FEWEST_PEOPLE:
             say(f"{table.title}: fewer than three participants, not tested")
             continue
         try:

@@ -189,7 +189,7 @@ def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
         (("--phenotype", "score", "--covariates", "weight"), "with a decimal point"),
         (("--phenotype", "scor"), "did you mean score"),
         (("--phenotype", "score", "--atlases", "none.nii.gz"), "none.nii.gz"),
-        (("--phenotype", "age", *THREE[:3]), "nothing can be tested"),
+        (("--phenotype", "age", *THREE[:3]), "only 2 participants can be tested"),
         (
             ("--phenotype", "score", "--covariates", "age", *THREE),
             "score cannot be tested: 3 parti",
