@@ -318,6 +318,7 @@ def run_phenotypes(settings: Settings) -> int:
     # Features that predicted maps are compared with come first.
     sources = sorted(find_features(people), key=lambda source: source.kind.synthetic)
     people = _with_all(people, sources)
+    _require_families(people, names)
     if settings.behaviour.dry_run:
         number = counted(people, "participant")
         return print_plan(sources, [f"would predict {named(names)} of {number}"])
@@ -368,6 +369,26 @@ def _with_all(
         number = counted(left_out, "participant")
         people.note(f"left out: {number} without {kinds} ({named(left_out)})")
     return people.of(complete)
+
+
+def _require_families(people: GroupParticipants, names: Sequence[str]) -> None:
+    """Refuse more folds than families with a value of any phenotype, before maps are read.
+
+    Raises
+    ------
+    SettingsError
+        There are fewer families than folds.
+    """
+    folds = people.settings.statistics.cross_validated
+    with_value = (people.of(people.column(name).texts).families for name in names)
+    most = max(len(np.unique(families)) for families in with_value)
+    if most < folds:
+        raise SettingsError(
+            f"{counted(most, 'family', 'families')} cannot be divided into {folds} folds "
+            f"to predict {named(list(names))}",
+            expected=f"{folds} families or more",
+            remedy=f"--folds {most} or fewer" if most > 1 else "",
+        )
 
 
 def _write(results: ResultFolder, study: _Study) -> None:

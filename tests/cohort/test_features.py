@@ -145,6 +145,8 @@ def mixed(cohort, tmp_path_factory):
 @pytest.mark.parametrize("analysis", [None, *ANALYSES])
 def test_a_group_read_on_several_surfaces_is_said(cohort, mixed, capsys, analysis):
     words = ["--analysis", analysis, "--dry-run"] if analysis else ["--no-reports"]
+    if analysis == "phenotypes":  # of three families
+        words += ["--folds", "3"]
     assert main([str(cohort.bids), str(mixed), "group", *words]) == 0
     line = (
         "parcels were read in several ways (3 runs at the vertices of own surfaces, 1 run at the "

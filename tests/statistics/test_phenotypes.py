@@ -211,6 +211,14 @@ def test_phenotypes_that_are_not_predicted_are_named_on_the_page(cohort, tmp_pat
     assert "Not predicted: years is a linear combination of the covariates" in shown
 
 
+def test_more_folds_than_families_are_refused_before_maps_are_read(cohort, capsys):
+    assert cohort.analyse("phenotypes", "--phenotype", "score", "--folds", 25) == 2
+    log = capsys.readouterr().err
+    assert "24 families cannot be divided into 25 folds to predict score" in log
+    assert "To do: --folds 24 or fewer." in log
+    assert "1 of 1: " not in log
+
+
 @pytest.mark.parametrize("analysis", ANALYSES)
 def test_one_person_alone_is_one_line(cohort, capsys, analysis):
     assert cohort.analyse(analysis, "--participant-label", "P000") == 2
