@@ -238,23 +238,28 @@ class GroupParticipants:
             Nobody has all values.
         """
         columns = [self.column(name) for name in names]
-        lacking = [
-            label
-            for label in self.labels
-            if any(label not in column.texts for column in columns)
-        ]
-        if lacking:
-            people = counted(lacking, "participant")
-            labels = named([f"sub-{label}" for label in lacking])
-            self.note(
-                f"left out: {people} without a value of {named(names)} ({labels})"
-            )
-        if len(lacking) == len(self):
+        of_table = self.table.columns if self.table else {}
+        listed = set(self.table.labels) if self.table else set()
+        lacking: dict[str, list[str]] = {}  # people, by what they are without
+        for label in self.labels:
+            without = [column.name for column in columns if label not in column.texts]
+            if not without:
+                continue
+            fault = f"a value of {named(names)}"
+            if self.table and label not in listed and {*without} & of_table.keys():
+                fault = f"a row in {self.table.path.name}"
+            lacking.setdefault(fault, []).append(label)
+        for fault, labels in lacking.items():
+            people = counted(labels, "participant")
+            in_words = named([f"sub-{label}" for label in labels])
+            self.note(f"left out: {people} without {fault} ({in_words})")
+        left_out = {*chain(*lacking.values())}
+        if len(left_out) == len(self):
             raise DatasetError(
                 f"no participant with maps has a value of {named(names)}",
                 expected=f"labels such as sub-{self.labels[0]} in the table",
             )
-        return self.of([label for label in self.labels if label not in lacking])
+        return self.of([label for label in self.labels if label not in left_out])
 
     def covariates(self, names: Sequence[str]) -> Coded:
         """Return columns of a design, (people, columns), without a constant.
