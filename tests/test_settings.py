@@ -105,6 +105,7 @@ def test_what_makes_results_anew_follows_results_and_nothing_else():
             {"array_key": ["rest=b"], "structural_connectivity": "x"},
             "--array-key is 'rest=b'",
         ),
+        ({"model_name": "../evil"}, "--model-name or --name is '../evil'"),
         *(
             ({"space": space}, "--space is ")
             for space in ("", "a b", "MNI:2", "../x", "a:res-")

@@ -52,7 +52,7 @@ def _wrong_values(
         if option.form is not None and value is not None:
             pattern, words = option.form
             if not re.fullmatch(pattern, value, re.ASCII):
-                yield f"{flag(name)} is '{value}'", words
+                yield f"{' or '.join(option.flags)} is '{value}'", words
     if re.search("[@?]", values["scheduler"] or ""):  # logs keep the options
         fault = "--scheduler is an address with a user name, password or query"
         yield fault, "one such as tcp://node01:8786"
