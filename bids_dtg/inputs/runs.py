@@ -14,7 +14,7 @@ from typing import Any
 
 from bids_dtg.errors import RunError, SettingsError, together
 from bids_dtg.files.foreign import files_below, require_contents, require_listable
-from bids_dtg.files.names import parse_name, plain_index
+from bids_dtg.files.names import is_label, parse_name, plain_index
 from bids_dtg.files.sidecars import repetition_time, sidecars_of, stated_residual_dof
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.dataset import InputDataset, participants_of
@@ -739,7 +739,20 @@ def _no_series(folder: Path, input_type: InputType) -> RunError:
     """Return the error for a participant without BOLD series; it names a file that is present."""
     lack = f"{folder.name} has no BOLD series in {folder}"
     names = sorted(path.name for path in _functional_paths(folder))
+    desc = _DESCS[input_type][0]
+    expected = (
+        f"names such as sub-LABEL_task-rest_space-{SPACE}_desc-{desc}_bold.nii.gz, with labels of "
+        "letters and digits only"
+    )
     sidecars = [name for name in names if name.endswith("_bold.json")]
+    misnamed = [name for name in names if "_bold." in name and name not in sidecars]
+    if misnamed:
+        label = folder.name.removeprefix("sub-")
+        fault = f"{misnamed[0]} in {folder} has a name that is not BIDS"
+        if not is_label(label):
+            fault += f": sub {label!r} cannot be part of a file name"
+        remedy = "rename it, and its folder if that has the label"
+        return RunError(fault, expected=expected, remedy=remedy)
     if sidecars:
         return RunError(
             f"{lack}, only {sidecars[0]}: there are sidecars but no images",
@@ -756,10 +769,4 @@ def _no_series(folder: Path, input_type: InputType) -> RunError:
     images = [name for name in names if name.endswith(IMAGES)]
     examples = images or names
     only = f", only {examples[0]}" if examples else ""
-    desc = _DESCS[input_type][0]
-    return RunError(
-        f"{lack}{only}",
-        expected=f"names such as sub-LABEL_task-rest_space-{SPACE}_desc-{desc}_bold.nii.gz, with "
-        "labels of letters and digits only",
-        remedy=_REMEDIES[input_type],
-    )
+    return RunError(f"{lack}{only}", expected=expected, remedy=_REMEDIES[input_type])

@@ -257,6 +257,32 @@ def test_what_holds_no_volumes_is_refused_by_name(root, names, message):
         find_runs(root, "01")
 
 
+@pytest.mark.parametrize(
+    ("label", "name", "message"),
+    [
+        (
+            "a_b",
+            "a_b",
+            r"BIDS: sub 'a_b' cannot be .* letters and digits only\. To do: rename",
+        ),
+        (
+            "01",
+            "01_x",
+            "sub-01_x_task-rest_bold.nii.gz in .* has a name that is not BIDS",
+        ),
+    ],
+)
+def test_series_without_a_bids_name_are_not_taken_for_absent(
+    root, label, name, message
+):
+    func = root / f"sub-{label}" / "func"
+    func.mkdir(parents=True)
+    for extension in ("nii.gz", "json"):
+        (func / f"sub-{name}_task-rest_bold.{extension}").write_bytes(b"x")
+    with pytest.raises(RunError, match=message):
+        find_runs(root, label)
+
+
 def test_other_spaces_only(root):
     add_run(root, space="MNI152NLin2009cAsym", res=None)
     add_run(root, space=None, res=None)
