@@ -313,9 +313,10 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     ranked = sorted((share, name) for name, share in cells if share is not None)
     if not ranked:
         return None
-    worst = [(name, f"{share:.0%}") for share, name in ranked[:_WORST] if share < 1]
+    worst = [(name, _percentage(share)) for share, name in ranked[:_WORST] if share < 1]
     shares = np.array([share for share, _ in ranked])
-    text = f"Share of each parcel's voxels that have signal: {shares.mean():.1%} on average; "
+    mean = _percentage(float(shares.mean()))
+    text = f"Share of each parcel's voxels that have signal: {mean} on average; "
     text += f"{(shares >= 1).sum()} of {len(shares)} parcels have it in all voxels."
     if lost := lost_parcels(run):
         text += f" Without a series, for lack of signal: {counted(lost, 'parcel')}."
@@ -323,6 +324,20 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
         "", ("Parcels with least signal", "Voxels with signal"), worst
     )
     return Figure(caption=text, parts=[table_of_worst] if worst else [])
+
+
+def _percentage(share: float) -> str:
+    """Return a share as text that reads 100 % only for all, and 0 % only for nothing.
+
+    Examples
+    --------
+    >>> [_percentage(share) for share in (1.0, 0.9996, 0.998, 0.0002, 0.0)]
+    ['100.0%', '>99.9%', '99.8%', '<0.1%', '0.0%']
+    """
+    text = f"{share:.1%}"
+    if share < 1 and text == "100.0%":
+        return ">99.9%"
+    return "<0.1%" if share > 0 and text == "0.0%" else text
 
 
 def lost_parcels(run: RunFiles) -> tuple[str, ...]:

@@ -90,6 +90,17 @@ def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas, picture
     assert (centres[[0, 1, 2], [0, 1, 2], 3] == 0).all()  # what is not known is blank
 
 
+def test_a_parcel_with_signal_in_nearly_all_voxels_is_not_said_to_have_it_in_all(
+    tmp_path, canvas
+):
+    run = run_of(tmp_path, COVERAGE.kind, b"a\tb\tc\n0.998\t1\t0.99999\n")
+    figure = COVERAGE.draw(run, canvas)
+    assert figure is not None
+    (table,) = figure.parts
+    assert table.rows == [("a", "99.8%"), ("c", ">99.9%")]
+    assert figure.caption.endswith("1 of 3 parcels have it in all voxels.")
+
+
 def test_parcels_without_a_series_are_named(tmp_path):
     values = np.zeros((3, 4), np.float32)
     values[1:] = np.nan
