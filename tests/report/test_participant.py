@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.flags import Flag, flag_counts
+from bids_dtg.report.page import load_template
 from bids_dtg.report.participant import write_index
 from bids_dtg.report.rows import MOST_LISTED, read_rows
 
@@ -44,6 +47,20 @@ def test_the_index_repeats_that_a_model_is_not_for_science(tmp_path):
     assert page.index("Demo model &lt;b&gt;.") < page.index(
         "None of 1 report flags a problem with"
     )
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        (["note"], "1 note"),
+        (["problem", "warning"], "2 further flags"),
+        (["warning", "note", "note"], "1 further flag, 2 notes"),
+    ],
+)
+def test_notes_are_not_counted_as_flags_as_on_the_index(levels, words):
+    flags = [Flag(level, f"Text {number}") for number, level in enumerate(levels)]
+    part = load_template("quality.html").render(facts={"figures": [], "flags": flags})
+    assert f"<summary>{words}</summary>" in part
 
 
 def test_what_another_job_changes_meanwhile_is_in_the_index(tmp_path, monkeypatch):
