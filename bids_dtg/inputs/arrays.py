@@ -429,7 +429,13 @@ def _require_stated_sizes(path: Path, wanted: set[str], mem_gb: float | None) ->
                 continue
             with archive.open(entry) as file:
                 stated = _stated_bytes(file)
-            if stated is not None and stated != entry.file_size:
+            if stated is None:
+                raise DatasetError(
+                    f"{path}: {key} is an array of Python objects, which is never unpickled",
+                    expected="text or numbers",
+                    remedy=f"save it as text, such as np.array({key}, dtype=str), or as numbers",
+                )
+            if stated != entry.file_size:
                 raise ValueError(
                     f"{key} has {entry.file_size:,} bytes, and its header states {stated:,}"
                 )
@@ -444,7 +450,7 @@ def _require_stated_sizes(path: Path, wanted: set[str], mem_gb: float | None) ->
 
 
 def _stated_bytes(file: Any) -> int | None:
-    """Return the size of a .npy file by its header; None for objects, which are never read."""
+    """Return the size of a .npy file by its header; None for objects."""
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_2_0
     if version == (1, 0):
