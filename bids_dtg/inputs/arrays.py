@@ -204,13 +204,16 @@ def read_arrays(
     for file in files:
         for array in file.values():
             labels |= dict.fromkeys(array.rows)
+    rest = _rest(files)
+    if not places and "structural" not in single:  # else others have as many places
+        notes += _notes_on_axes(rest)
     task_files = [file for file in files if "task_bold" in file]
     return ArrayPeople(
         files=paths_given,
         labels=tuple(labels),
         places=places or tuple(f"place{n}" for n in range(1, number + 1)),
         places_named=bool(places),
-        rest=_rest(files),
+        rest=rest,
         structural=single.get("structural"),
         edges=single.get("edges"),
         task_bold=_task_bold(task_files[0]) if task_files else None,
@@ -249,6 +252,21 @@ def _notes_on_places(
     if has_names:
         assumed = "are assumed to be in the order of the other files"
     return [f"{named(sorted(unnamed))}: places have no names and {assumed}"]
+
+
+def _notes_on_axes(rest: Sequence[StoredArray]) -> list[str]:
+    """Return a warning if rest has more places than frames, as with axes in another order."""
+    for array in rest:
+        people, places, frames = array.values.shape
+        if places > frames:
+            minutes = frames * array.tr_seconds / 60
+            return [
+                f"warning: {array.path.name}: {array.key} is read as (people, places, frames): "
+                f"{people} people, {places} places, and {frames} frames of {array.tr_seconds:g} s, "
+                f"which are {minutes:.1f} minutes of rest. To do: if these are {places} frames of "
+                f"{frames} places, swap the axes"
+            ]
+    return []
 
 
 def _renamed(texts: Sequence[str]) -> dict[str, str]:

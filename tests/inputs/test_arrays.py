@@ -63,6 +63,20 @@ def test_formats_hold_the_same(tmp_path: Path, name: str) -> None:
     assert people.notes == ()
 
 
+def test_axes_that_may_be_swapped_are_said_where_places_have_no_names(tmp_path):
+    swapped = {**GOOD, "rest": REST.swapaxes(1, 2), "structural": None}
+    (note, warning) = read_arrays(
+        [write(tmp_path / "r.npz", **changed(swapped, {}))]
+    ).notes
+    assert "no names" in note
+    assert warning.startswith("warning: r.npz: rest is read as (people, places")
+    assert (
+        "3 people, 40 places, and 5 frames of 0.72 s, which are 0.1 minutes" in warning
+    )
+    named = changed(swapped, {"places": [f"V{number}" for number in range(40)]})
+    assert read_arrays([write(tmp_path / "n.npz", **named)]).notes == ()
+
+
 def test_rest_that_is_the_same_everywhere_or_not_finite_has_no_sketch(
     tmp_path: Path,
 ) -> None:
