@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.array_types import Float64, Mask, Values
-from bids_dtg.errors import DatasetError, RunError
+from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.foreign import (
     AGAIN,
     matching,
@@ -50,6 +50,7 @@ _NETWORKS = re.compile(r"^\d+networks")  # optional beginning of Schaefer's name
 _NUMBER = re.compile(r"\d+$")
 # Kinds of MATLAB variables that hold no numbers, as SciPy names them.
 _NO_NUMBERS = {"cell", "char", "function", "object", "opaque", "struct", "unknown"}
+_SQUARE = "one row and one column of numbers per region"
 _ASYMMETRY = 1e-4  # tolerance relative to the largest weight, as files may be rounded
 
 
@@ -425,7 +426,10 @@ def _plain(name: str) -> str:
 def _square_matrices(path: Path) -> list[StoredMatrix]:
     """List the square matrices of a file: text, or MATLAB's .mat."""
     is_mat = path.suffix.casefold() == ".mat"
-    matrices = _in_mat(path) if is_mat else [_in_text(path)]
+    try:
+        matrices = _in_mat(path) if is_mat else [_in_text(path)]
+    except ForeignFileError as err:
+        raise err.as_kind(RunError, expected=err.expected or _SQUARE) from err
     square = [
         matrix
         for matrix in matrices
@@ -436,7 +440,7 @@ def _square_matrices(path: Path) -> list[StoredMatrix]:
         but = f", but sizes {', '.join(sizes)}" if sizes else ""
         raise RunError(
             f"{path} has no square matrix{but}",
-            expected="one row and one column per region",
+            expected=_SQUARE,
         )
     return square
 

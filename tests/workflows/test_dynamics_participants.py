@@ -142,6 +142,11 @@ def test_a_linear_core_reads_series_alone(job, capsys):
             ("--model", "{other}"),
             "parcels of Slabs have the same names .* but other voxels",
         ),
+        (
+            ("--structural-connectivity", "{people}"),
+            r"--structural-connectivity: \S+people.tsv cannot be read as numbers: .*'F'\. "
+            "Expected: one row and one column of numbers per region",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(
@@ -149,7 +154,9 @@ def test_what_does_not_go_together_is_refused_before_the_start(
 ):
     tables = write_tiny_network(job.folder / "tables").path
     other_core = write_core(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
-    places = {"model": model, "tables": tables, "other": other_core}
+    people = job.folder / "people.tsv"
+    people.write_text("age\tsex\n31\tF\n")
+    places = {"model": model, "tables": tables, "other": other_core, "people": people}
     filled = (word.format(**places) for word in words)
     assert job.run(*filled, out=job.folder / "never") == 2
     assert re.search(message, capsys.readouterr().err)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,8 @@ from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.dynamics.panels import PRESENTATION
 from bids_dtg.dynamics.panels.words import NetworkMethods, dataset_words
-from bids_dtg.errors import BundleError, RunError
+from bids_dtg.engine.pool import in_own_process
+from bids_dtg.errors import BundleError, DatasetError, RunError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
@@ -54,7 +56,18 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
             Wrong options, dataset or model.
         """
         fields = cls.shared_fields(settings, _load)
-        return cls(**fields, structural=find_structural(fields["settings"]))
+        request = cls(**fields, structural=find_structural(fields["settings"]))
+        request._require_shared_matrix()
+        return request
+
+    def _require_shared_matrix(self) -> None:
+        """Refuse a matrix for all participants that nobody's run could use."""
+        if self.structural is None or not self.structural.is_shared:
+            return
+        try:
+            in_own_process(partial(self.structural.of, "", None, self.regions))
+        except RunError as err:
+            raise err.as_kind(DatasetError, "--structural-connectivity: ") from err
 
     @property
     def combine(self) -> Combine:
