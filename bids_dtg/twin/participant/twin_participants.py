@@ -80,15 +80,18 @@ class TwinParticipants(ModelParticipants[ConnectomeSource]):
         source = replace(source, families=_families(settings, source))
         labels, left_out, lacking = _whole_people(source, behaviour, requested)
         whole = {label: behaviour[label] for label in labels}
-        if tasks is None:
-            chosen, unperformed = _performed_tasks(settings, chosen, whole, lacking)
-            lacking += unperformed
         bold = None
         if with_bold and source.arrays is not None:
             bold = find_array_bold(source.arrays, whole, files)
         elif with_bold:
             bold = find_output_bold(settings, whole)
         fields = cls.shared_fields(settings, source, labels, lacking)
+        if tasks is None:
+            split = fields["split"]
+            trained = split.everybody if settings.statistics.folds else split.training
+            training = [whole[label] for label in trained]
+            chosen, without = _performed_tasks(settings, chosen, training, lacking)
+            fields["notes"] += without
         fields["notes"] += trial_notes(chosen, behaviour, labels)
         fields["files"] += tuple(
             file.path for file in files if file.participant in labels
@@ -194,10 +197,10 @@ def _whole_people(
 def _performed_tasks(
     settings: Settings,
     tasks: Sequence[Task],
-    behaviour: Mapping[str, Behaviour],
+    training: Sequence[Behaviour],
     lacking: Sequence[str],
-) -> tuple[tuple[Task, ...], list[str]]:
-    """Return the tasks with runs that can be used, and a sentence on the others.
+) -> tuple[tuple[Task, ...], tuple[str, ...]]:
+    """Return the tasks that the training set performed, and a sentence on the others.
 
     A network cannot be trained on a task without trials. `lacking` are sentences on people and
     runs that were left out, for the refusal.
@@ -207,18 +210,19 @@ def _performed_tasks(
     DatasetError
         ``--task-file`` names one of the others.
     """
-    people = behaviour.values()
-    performed = [task for task in tasks if any(person.of(task) for person in people)]
+    performed = tuple(
+        task for task in tasks if any(person.of(task) for person in training)
+    )
     without = [task.name for task in tasks if task not in performed]
     if not without:
-        return tuple(performed), []
-    what = f"{counted(without, 'task')} without a run that can be used"
+        return performed, ()
+    what = f"{counted(without, 'task')} without a run that can be used for training"
     if settings.part(TwinOptions).task_file:
         raise DatasetError(
             "; ".join([f"--task-file names {what} ({named(without)})", *lacking]),
             remedy="mend these files, or leave the task out of --task-file",
         )
-    return tuple(performed), [f"left out: {what} ({named(without)})"]
+    return performed, (f"left out: {what} ({named(without)})",)
 
 
 def trial_notes(

@@ -20,7 +20,7 @@ from twin_people import (
 )
 
 from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.inputs.participants import Families
+from bids_dtg.inputs.participants import Families, write_sets
 from bids_dtg.settings import Settings
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.participant.connectomes import connectome_notes
@@ -310,14 +310,21 @@ def test_tasks_are_those_with_event_files_or_those_named(folder, tmp_path):
         people_of(folder, task_file=("stroop", "stroop"))
 
 
-def test_a_task_without_a_run_that_can_be_used_is_left_out_or_refused(tmp_path):
+def test_a_task_without_a_run_to_train_on_is_left_out_or_refused(tmp_path):
     write_twins(tmp_path)
-    for label in LABELS:
+    for label in LABELS[:4]:
+        change(tmp_path, label, "response_time", ["800"] * TRIALS)
+    split = tmp_path / "split.tsv"
+    write_sets(split, {"training": LABELS[:4], "test": LABELS[4:]})
+    assert people_of(tmp_path).tasks.names == ("faces", "stroop")
+    assert people_of(tmp_path, split_file=split).tasks.names == ("faces",)
+    for label in LABELS[4:]:
         change(tmp_path, label, "response_time", ["800"] * TRIALS)
     people = people_of(tmp_path)
     assert (people.tasks.names, people.labels) == (("faces",), LABELS)
     assert (
-        people.notes[-1] == "left out: 1 task without a run that can be used (stroop)"
+        people.notes[-1]
+        == "left out: 1 task without a run that can be used for training (stroop)"
     )
     with pytest.raises(
         DatasetError,
