@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -44,6 +45,8 @@ SITE_COLUMNS = (
 PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
 # Words that are values of a column, although they may have been meant as missing.
 _MAYBE_NONE = ("0", "-1", "-", "none", "null", "unknown", "missing")
+# Numbers that often stand for missing values, where no other number of a column is negative.
+_USUAL_CODES = (-9, -99, -999, -9999)
 # A spread below this share of the values' size is rounding.
 _ROUNDING = 1e-9
 # Columns whose values are names, even if some look like numbers.
@@ -216,6 +219,29 @@ class Column:
                 "Units; with Units, it would hold numbers"
             )
         return dataclasses.replace(column, listed_levels=levels, notes=tuple(notes))
+
+    def with_note_on_codes(self, description: object, file: Path) -> Column:
+        """Return the column with a note if negative numbers look like codes of missing values.
+
+        Numbers that the data dictionary lists, or has in its range, are what it says.
+        """
+        numbers = {} if plain_column(self.name) in _NAMES else self.numbers
+        others = [value for value in numbers.values() if value not in _USUAL_CODES]
+        codes = [
+            value
+            for value in numbers.values()
+            if value in _USUAL_CODES and not _is_listed(value, description)
+        ]
+        if not codes or not others or min(others) < 0:
+            return self
+        written = [f"{code:g}" for code in sorted({*codes})]
+        levels = {self.name: {"Levels": dict.fromkeys(written, "missing")}}
+        note = (
+            f"{self.name}: {' or '.join(written)} of {counted(codes, 'participant')} in the table "
+            "is taken as a value; if it is a code of missing values, put "
+            f"{json.dumps(levels, ensure_ascii=False)} into {file.name}"
+        )
+        return dataclasses.replace(self, notes=(*self.notes, note))
 
     def _says_missing(self, meaning: str) -> bool:
         """Return whether a level's text says that there is no value, and nothing else."""
@@ -410,14 +436,16 @@ def read_participants(path: Path, sessions: Sequence[str] = ()) -> ParticipantsT
     try:
         descriptions = read_json_object(file)
     except MissingFileError:
-        return table
+        descriptions = {}
     except ForeignFileError as err:
         fault = err.as_kind(SettingsError, remedy="repair or remove it")
         for name, column in table.columns.items():
             columns[name] = dataclasses.replace(column, fault=fault)
-    else:
-        for name, column in table.columns.items():
-            columns[name] = column.described(descriptions.get(name), file)
+        return dataclasses.replace(table, columns=columns)
+    for name, column in table.columns.items():
+        description = descriptions.get(name)
+        described = column.described(description, file)
+        columns[name] = described.with_note_on_codes(description, file)
     return dataclasses.replace(table, columns=columns)
 
 
@@ -427,6 +455,17 @@ def _meaning(levels: Mapping[str, object] | list[object], level: object) -> str:
     if isinstance(meaning, Mapping):
         meaning = meaning.get("Description")
     return str(meaning or "")
+
+
+def _is_listed(number: float, description: object) -> bool:
+    """Return whether a description lists a number, or has it in the range that it states."""
+    if not isinstance(description, Mapping):
+        return False
+    levels = description.get("Levels")
+    listed = levels if isinstance(levels, Mapping | list) else ()
+    low = plain_number(str(description.get("Minimum", "")))
+    in_range = low is not None and low <= number
+    return in_range or number in {plain_number(str(level)) for level in listed}
 
 
 def _is_outside(level: str, description: Mapping[str, object]) -> bool:

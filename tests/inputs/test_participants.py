@@ -157,6 +157,38 @@ DESCRIBED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("cells", "description", "start"),
+    [
+        (["12", "-999", "0", "-999.0"], None, "own: -999 of 2 participants in the ta"),
+        (["1", "-9", "-99"], {"Units": "points"}, "own: -99 or -9 of 2 participants "),
+        (["1", "-9", "-0.5"], None, None),
+        (["1", "999", "-1"], None, None),
+        (["1", "-9"], {"Minimum": -20}, None),
+        (["1", "-9"], {"Levels": {"-9": "least"}, "Units": "points"}, None),
+    ],
+)
+def test_numbers_that_often_stand_for_missing_values_are_noted(
+    tmp_path, cells, description, start
+):
+    rows = "".join(f"{number:02d}\t{cell}\n" for number, cell in enumerate(cells))
+    path = write(tmp_path, f"participant_id\town\n{rows}")
+    path.with_suffix(".json").write_text(json.dumps({"own": description}))
+    column = read_participants(path).find("own")
+    assert len(column.numbers) == len(cells)
+    if start is None:
+        assert column.notes == ()
+        return
+    (note,) = column.notes
+    assert note.startswith(start)
+    # What it asks for makes the value missing.
+    levels = note.partition("put ")[2].partition(" into")[0]
+    path.with_suffix(".json").write_text(levels)
+    assert [*read_participants(path).find("own").numbers.values()] == [
+        float(cell) for cell in cells if float(cell) >= 0
+    ]
+
+
 @pytest.mark.parametrize("what", DESCRIBED)
 def test_levels_of_the_data_dictionary_make_a_category(tmp_path, what):
     description, cells, expected = DESCRIBED[what]
