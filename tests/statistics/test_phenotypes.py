@@ -82,6 +82,7 @@ def test_what_is_in_the_edges_is_found_and_maps_add_nothing(cohort, score):
     for words in (
         "score is predicted beyond chance from 5 of 5 sets",
         "covariates: age, site",
+        "The corrected p is the share in which any set of features does",
     ):
         assert words in page(cohort, "score")
 
