@@ -180,8 +180,9 @@ def test_training_takes_no_packaged_model_for_a_template(folders, capsys):
     assert f"Expected: --model {DEFAULT}, or another network" in line
     assert job.analyse("train") == 2
     line = the_error(capsys)
-    assert f"without --model, and {DEFAULT}, whose masks and ROI maps" in line
-    assert line.endswith(f"To do: dtg-models fetch {DEFAULT}.")
+    assert f"and the usual one, {DEFAULT}, is not installed" in line
+    remedy = f"dtg-models fetch {DEFAULT}, or --model demo to try it on simulated data"
+    assert line.endswith(f"To do: {remedy}.")
     install(folders)
     assert job.analyse("train", "--dry-run") == 2
     assert "too few for a linear model" in capsys.readouterr().err

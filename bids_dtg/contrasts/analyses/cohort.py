@@ -305,11 +305,11 @@ def _require_default(settings: Settings) -> None:
     """
     if default_model() != DEFAULT:
         raise SettingsError(
-            f"--analysis {settings.modelling.analysis} was given without --model, and {DEFAULT}, "
-            "whose masks and ROI maps it takes, is not installed"
+            f"--analysis {settings.modelling.analysis} was given without --model, from which a new "
+            f"model takes its masks and ROI maps, and the usual one, {DEFAULT}, is not installed"
             f"{which_unreadable(unreadable_folders(DEFAULT))}",
-            expected=f"--model with voxels, --space fsLR:seg-NAME for parcels, or {DEFAULT}",
-            remedy=f"dtg-models fetch {DEFAULT}",
+            expected="--model with a model of voxels, or --space fsLR:seg-NAME to train on parcels",
+            remedy=f"dtg-models fetch {DEFAULT}, or --model demo to try it on simulated data",
         )
 
 
