@@ -83,7 +83,7 @@ def run_flags(
     columns
         Columns of the quality tables.
     """
-    flags = [Flag("failed", message, stage) for stage, message in failures.items()]
+    flags = [Flag("failed", text, f"while {stage}") for stage, text in failures.items()]
     for average in files.averages:
         flags += left_out(average.common, average.title)
     for run in files.runs:
@@ -118,9 +118,16 @@ def flag_counts(flags: Sequence[Flag], model: str = "") -> dict[str, Any]:
         "warnings": numbers["warning"],
         "level": levels[0] if flags else "good",
         "in_words": ", ".join(words),
-        "worst": textwrap.shorten(flags[0].text, _LONGEST_TEXT) if flags else "",
+        "worst": _shortened(flags[0].text) if flags else "",
         "model": textwrap.shorten(model, _LONGEST_TEXT),
     }
+
+
+def _shortened(text: str) -> str:
+    """Shorten a text, but keep what to do."""
+    cause, mark, remedy = text.partition(" To do: ")
+    to_do = textwrap.shorten(mark + remedy, _LONGEST_TEXT // 2)
+    return f"{textwrap.shorten(cause, _LONGEST_TEXT - len(to_do))} {to_do}".strip()
 
 
 def model_notice(files: ParticipantFiles) -> str:

@@ -20,7 +20,7 @@ from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign
-from bids_dtg.files.provenance import completion_record
+from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import (
     ParticipantFiles,
@@ -401,6 +401,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             levels=[counts["level"] for counts in flags],
             notices=[notice for notice in notices if notice],
             failures=failures,
+            has_results=len(failures) < len(listed) or bool(completed_titles(dataset)),
             workflow=workflow.name,
             has_group=workflow.group is not None,
             **other_pages,

@@ -100,9 +100,12 @@ def test_what_is_not_known_is_not_flagged():
 
 def test_failures_come_first_and_models_that_are_not_for_science_are_named():
     sidecar = {"NotForScience": True, "ModelNotice": "Not for science."}
-    flags = flagged(files(sidecar=sidecar), {"sub-01_task-rest_run-2": "it is empty"})
+    flags = flagged(
+        files(sidecar=sidecar), {"reading sub-01_task-rest_run-2": "it is empty"}
+    )
     assert levels(flags) == ["failed", "warning"]
     assert "it is empty" in flags[0].text
+    assert flags[0].of == "while reading sub-01_task-rest_run-2"
     assert flags[1].text == "Not for science."
 
 

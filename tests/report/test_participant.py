@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_json
 from bids_dtg.report.flags import Flag, flag_counts
 from bids_dtg.report.page import load_template
 from bids_dtg.report.participant import write_index
@@ -61,6 +62,26 @@ def test_notes_are_not_counted_as_flags_as_on_the_index(levels, words):
     flags = [Flag(level, f"Text {number}") for number, level in enumerate(levels)]
     part = load_template("quality.html").render(facts={"figures": [], "flags": flags})
     assert f"<summary>{words}</summary>" in part
+
+
+def test_where_all_failed_the_index_advises_to_run_again_and_not_to_average(tmp_path):
+    (tmp_path / "dataset_description.json").write_text("{}")
+    text = f"t.tsv lacks {'trans_x, ' * 99}. To do: choose another strategy."
+    counts = flag_counts([Flag("failed", text)])
+    head = f"<meta name=\"bids-dtg-flags\" content='{json.dumps(counts)}'>"
+    (tmp_path / "sub-01.html").write_text(head)
+    output = DerivativeDataset(tmp_path)
+    write_index(output)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "trans_x, [...] To do: choose another strategy." in page
+    assert "then give the same command again" in page
+    assert "bids_dtg . . group" not in page
+    assert "results are in" not in page
+    # Of another session.
+    (tmp_path / "logs/complete").mkdir(parents=True)
+    write_json(tmp_path / "logs/complete/sub-01_ses-2_task-rest.json", {})
+    write_index(output)
+    assert "bids_dtg . . group" in (tmp_path / "index.html").read_text("utf-8")
 
 
 def test_what_another_job_changes_meanwhile_is_in_the_index(tmp_path, monkeypatch):
