@@ -183,7 +183,8 @@ def draw_gallery(
         return Gallery(title, tasks, first, scripts, surface, source.has_voxels)
     addresses = {SYNTHETIC: address}
     if images:
-        overlays = _write_overlays(page, source.grid)
+        model = maps[0].text("ModelSHA256")
+        overlays = _write_overlays(page, source.grid, model)
         addresses[overlay["desc"]] = link(overlays, dataset)
     backdrop = {"backdrop": write_shared_files(dataset, source.grid)}
     return Gallery(
@@ -349,15 +350,18 @@ def _surface(
     }
 
 
-def _write_overlays(page: _Page, grid: Grid) -> Path:
-    """Write copies of overlays; those shared by all participants are written once."""
+def _write_overlays(page: _Page, grid: Grid, model: str) -> Path:
+    """Write copies of overlays; those shared by all participants of a model are written once.
+
+    Pages of participants whose maps are of another model keep that model's.
+    """
     dataset, images = page.dataset, page.images
     first = next(iter(images.values()))
     top_folder = first.relative_to(dataset.root).parts[0]
     desc = parse_name(first.name).get("desc")
     script = page.folder / f"{page.title}_desc-{desc}{SCRIPT}"
     if top_folder.startswith("tpl-"):
-        script = dataset.root / f"figures/{top_folder}_desc-{desc}{SCRIPT}"
+        script = dataset.root / f"figures/{top_folder}_{model[:8]}_desc-{desc}{SCRIPT}"
         newest = max(path.stat().st_mtime for path in images.values())
         if script.is_file() and script.stat().st_mtime >= newest:
             return script

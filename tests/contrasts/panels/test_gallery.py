@@ -61,7 +61,7 @@ def cards_of(maps_section) -> list[dict]:
     return [card for task in maps_section.facts["tasks"] for card in task["cards"]]
 
 
-def write_half_widths(output, model: str = MODEL) -> None:
+def write_half_widths(output, model: str = MODEL, of_maps: str = MODEL) -> None:
     stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
     name = f"{stem}_contrast-{{}}_stat-z_desc-halfwidth_statmap.nii.gz"
     shared = output.root / f"{stem}_stat-z_desc-halfwidth_statmap.json"
@@ -69,7 +69,21 @@ def write_half_widths(output, model: str = MODEL) -> None:
     write_json(shared, {"ModelSHA256": model})
     for label in LABELS:
         output.write(name.format(label), PLACES.encode(np.full(800, 0.5, np.float32)))
-        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL)
+        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=of_maps)
+
+
+def test_pages_of_two_models_have_the_half_widths_of_their_own(output):
+    scripts = []
+    for model in (MODEL, "cd" * 32):
+        write_half_widths(output, model, of_maps=model)
+        (average,) = section(output).viewer["averages"]
+        scripts.append(average["scripts"]["halfwidth"])
+    template = "figures/tpl-MNI152NLin6Asym"
+    assert scripts == [
+        f"{template}_{digest}_desc-halfwidth_volumes.js"
+        for digest in ("abababab", "cdcdcdcd")
+    ]
+    assert all((output.root / script).is_file() for script in scripts)
 
 
 @pytest.mark.slow
