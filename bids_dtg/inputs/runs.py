@@ -745,7 +745,9 @@ def _no_series(folder: Path, input_type: InputType) -> RunError:
         "letters and digits only"
     )
     sidecars = [name for name in names if name.endswith("_bold.json")]
-    misnamed = [name for name in names if "_bold." in name and name not in sidecars]
+    images = [name for name in names if not name.endswith(".json")]
+    in_bids = {file.path.name for file in named_files(_functional_paths(folder))}
+    misnamed = [name for name in images if "_bold." in name and name not in in_bids]
     if misnamed:
         label = folder.name.removeprefix("sub-")
         fault = f"{misnamed[0]} in {folder} has a name that is not BIDS"
@@ -766,7 +768,6 @@ def _no_series(folder: Path, input_type: InputType) -> RunError:
             expected="derivatives of fMRIPrep or XCP-D",
             remedy="run one of them on the raw data",
         )
-    images = [name for name in names if name.endswith(IMAGES)]
-    examples = images or names
+    examples = [name for name in names if name.endswith(IMAGES)] or names
     only = f", only {examples[0]}" if examples else ""
     return RunError(f"{lack}{only}", expected=expected, remedy=_REMEDIES[input_type])
