@@ -226,13 +226,13 @@ class Column:
         Numbers that the data dictionary lists, or has in its range, are what it says.
         """
         numbers = {} if plain_column(self.name) in _NAMES else self.numbers
-        others = [value for value in numbers.values() if value not in _USUAL_CODES]
+        measured = [value for value in numbers.values() if value not in _USUAL_CODES]
         codes = [
             value
             for value in numbers.values()
             if value in _USUAL_CODES and not _is_listed(value, description)
         ]
-        if not codes or not others or min(others) < 0:
+        if not codes or not measured or min(measured) < 0:
             return self
         written = [f"{code:g}" for code in sorted({*codes})]
         levels = {self.name: {"Levels": dict.fromkeys(written, "missing")}}

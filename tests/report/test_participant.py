@@ -87,14 +87,14 @@ def test_where_all_failed_the_index_advises_to_run_again_and_not_to_average(tmp_
 def test_what_another_job_changes_meanwhile_is_in_the_index(tmp_path, monkeypatch):
     write_reports(tmp_path, 2)
     (tmp_path / "sub-0002.html").symlink_to("removed")
-    others = [
+    changes = [
         lambda: (tmp_path / "group.html").touch(),
         lambda: (tmp_path / "sub-0000.html").unlink(),
     ]
 
     def write_late(path, text):
-        if others:
-            others.pop(0)()
+        if changes:
+            changes.pop(0)()
         path.write_text(text, "utf-8")
 
     monkeypatch.setattr("bids_dtg.report.participant.write_text", write_late)
