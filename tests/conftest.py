@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Timings are never assertions: a machine may be busy.
-untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("untimed", untimed)
-settings.load_profile("untimed")
+# Timings are never assertions, as a machine may be busy, and each run tries the same examples.
+repeatable = settings(
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("repeatable", repeatable)
+settings.load_profile("repeatable")
 
 if TYPE_CHECKING:
     from trained import Trained
