@@ -9,13 +9,18 @@ from statistics import mode
 from typing import Any, TypeVar
 
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
-from bids_dtg.files.derivatives import files_of_participant, participants_in
+from bids_dtg.files.derivatives import (
+    DerivativeDataset,
+    files_of_participant,
+    participants_in,
+)
 from bids_dtg.files.names import BidsName, FileKind, parse_name
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.atlases import atlas_key, entities_of
 from bids_dtg.inputs.dataset import TITLES
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.vertex_series import note_on_surfaces
+from bids_dtg.report.inclusion import FILE, read_inclusion
 from bids_dtg.settings import Settings
 
 UNKNOWN_CLEANING = "unknown"
@@ -103,7 +108,8 @@ class RegionTables:
         Raises
         ------
         DatasetError
-            There are no tables, or tables of several atlases.
+            There are no tables, or tables of several atlases, or the decisions on participants are
+            not clear.
         """
         root = settings.inputs.output_dir.absolute()
         everything = list(list_tables(settings, kind))
@@ -128,6 +134,9 @@ class RegionTables:
         tables = cls(kind, root, chosen)
         digest = mode(table.atlas_digest for table in chosen)
         tables.keep(lambda table: table.atlas_digest == digest, "another label image")
+        decisions = read_inclusion(DerivativeDataset(root))
+        excluded = {label for label, (included, _) in decisions.items() if not included}
+        tables.keep(lambda table: table.label not in excluded, f"excluded by {FILE}")
         surfaces = [name for table in tables.tables for name in table.surfaces]
         if note := note_on_surfaces({"surface": name} for name in surfaces):
             tables.notes.append(note)

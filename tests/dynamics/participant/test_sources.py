@@ -91,6 +91,20 @@ def prepare(
     return NetworkParticipants.prepare(settings, atlas=atlas, connected=connected)
 
 
+def test_who_is_excluded_on_a_page_is_not_used(tmp_path):
+    for label in ("01", "02", "03"):
+        write_run(tmp_path, label)
+    decisions = tmp_path / "desc-inclusion_participants.tsv"
+    decisions.write_text("participant_id\tinclude\nsub-02\tfalse\nsub-03\ttrue\n")
+    people = prepare(tmp_path)
+    assert people.labels == ("01", "03")
+    line = f"excluded by {decisions.name} (sub-02_ses-1_task-rest)"
+    assert any(line in note for note in people.source.notes)
+    decisions.write_text("participant_id\tinclude\nsub-02\tmaybe\n")
+    with pytest.raises(DatasetError, match="include: true, false or n/a"):
+        prepare(tmp_path)
+
+
 def without(values: np.ndarray, frames: Any) -> np.ndarray:
     """Return series of which some frames were censored."""
     changed = values.copy()
