@@ -594,7 +594,9 @@ def _dots(
     # (mean, low and high; sets)
     intervals = np.array(scores, np.float64).reshape(-1, 3).T
     is_synthetic = np.array([drawn.kind.synthetic for drawn in sets], bool)
-    origins = {"predicted by the model": is_synthetic, "measured": ~is_synthetic}
+    # Features of twins and of dynamics are neither measured nor what a model was trained to predict.
+    legend = "measured" if is_synthetic.any() else "features"
+    origins = {"predicted by the model": is_synthetic, legend: ~is_synthetic}
     means, ends = {}, {}
     for words, is_of_origin in origins.items():
         if is_of_origin.any():
