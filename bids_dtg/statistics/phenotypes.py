@@ -594,7 +594,7 @@ def _dots(
     # (mean, low and high; sets)
     intervals = np.array(scores, np.float64).reshape(-1, 3).T
     is_synthetic = np.array([drawn.kind.synthetic for drawn in sets], bool)
-    # Features of twins and of dynamics are neither measured nor what a model was trained to predict.
+    # Features of twins and of dynamics come from models, and are not what these predict.
     legend = "measured" if is_synthetic.any() else "features"
     origins = {"predicted by the model": is_synthetic, legend: ~is_synthetic}
     means, ends = {}, {}
