@@ -738,7 +738,8 @@ def _no_participant(rule: SpaceRule, participant: str) -> RunError:
 def _no_series(folder: Path, input_type: InputType) -> RunError:
     """Return the error for a participant without BOLD series; it names a file that is present."""
     lack = f"{folder.name} has no BOLD series in {folder}"
-    names = sorted(path.name for path in _functional_paths(folder))
+    paths = list(_functional_paths(folder))
+    names = sorted(path.name for path in paths)
     desc = _DESCS[input_type][0]
     expected = (
         f"names such as sub-LABEL_task-rest_space-{SPACE}_desc-{desc}_bold.nii.gz, with labels of "
@@ -746,7 +747,7 @@ def _no_series(folder: Path, input_type: InputType) -> RunError:
     )
     sidecars = [name for name in names if name.endswith("_bold.json")]
     images = [name for name in names if not name.endswith(".json")]
-    in_bids = {file.path.name for file in named_files(_functional_paths(folder))}
+    in_bids = {file.path.name for file in named_files(paths)}
     misnamed = [name for name in images if "_bold." in name and name not in in_bids]
     if misnamed:
         label = folder.name.removeprefix("sub-")

@@ -375,7 +375,8 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
     presentation = presentation_of(dataset)
     workflow = find_workflow(dataset.workflow or DEFAULT)
     for _ in range(TRIES):
-        report_times, other_pages = _report_times(dataset), _other_pages(dataset)
+        state = _report_times(dataset), _other_pages(dataset)
+        report_times, other_pages = state
         listed = _list(dataset, report_times)
         flags = [person.flags for person in listed if person.flags is not None]
         failures = [
@@ -411,10 +412,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
         else:
             dataset.remove(_ROWS)
         write_text(dataset.path(INDEX), page)
-        if (_report_times(dataset), _other_pages(dataset)) == (
-            report_times,
-            other_pages,
-        ):
+        if (_report_times(dataset), _other_pages(dataset)) == state:
             return
 
 

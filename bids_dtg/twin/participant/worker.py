@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
-from bids_dtg.participants.origin import complete_average
+from bids_dtg.participants.origin import begin_replacing, complete_average
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWork, SeriesReader
 from bids_dtg.participants.worker import Average
 from bids_dtg.twin.participant.behaviour import AverageConnectome, behave
@@ -69,7 +69,9 @@ class TwinWork(ParcelWork):
         request = self.request
         measured, files = list[MeasuredSeries](), list[PurePosixPath]()
         for run, seconds in average.parts():
-            files += writer.write_run(planned, run, seconds=seconds)
+            if not measured:
+                begin_replacing(request, planned)
+            files += writer.write_run(run, seconds=seconds)
             measured.append(run)
         connectome = AverageConnectome(tuple(measured), planned.by_dof)
         behaviour = None

@@ -15,7 +15,6 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import RELMAT, relationship_facts
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text
-from bids_dtg.participants.origin import begin_replacing
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
 from bids_dtg.participants.quality import rounded
 from bids_dtg.participants.request import AveragedRuns
@@ -129,10 +128,9 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     """
 
     def write_run(
-        self, planned: AveragedRuns, measured: MeasuredSeries, *, seconds: float
+        self, measured: MeasuredSeries, *, seconds: float
     ) -> list[PurePosixPath]:
         """Write the series and quality of a run; return the paths."""
-        begin_replacing(self._request, planned)
         return [
             *self.write_series(measured, {}),
             *self.write_coverage(measured),
